@@ -1,0 +1,140 @@
+"""What an example, a verdict and their tables promise."""
+
+import hashlib
+import random
+
+import pyarrow as pa
+import pytest
+import rfc8785
+from cultivar_records import (
+    EXAMPLE_SCHEMA,
+    VERDICT_SCHEMA,
+    Example,
+    Message,
+    Provenance,
+    Span,
+    TaskKind,
+    Verdict,
+    example_id,
+    from_table,
+    from_verdict_table,
+    to_table,
+    to_verdict_table,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def classified(text: str, label: str, number: int = 0) -> Example:
+    """Makes a classification seed."""
+    key = example_id("run", text, number)
+    messages = (Message(role="user", content=text), Message(role="assistant", content=label))
+    return Example(
+        id=key,
+        task=TaskKind.CLASSIFICATION,
+        messages=messages,
+        label=label,
+        provenance=Provenance(origin="seed", family=key, line=number),
+    )
+
+
+def test_the_same_run_input_and_ordinal_give_the_same_id() -> None:
+    assert example_id("r", "a", 1) == example_id("r", "a", 1)
+    assert len(example_id("r", "a", 1)) == 32
+
+
+def test_ids_do_not_collide_when_a_boundary_moves() -> None:
+    keys = [("ab", "c", 1), ("a", "bc", 1), ("a", "b", 1), ("a", "b1", 0), ('a","b', "", 0), ("a", 'b",""', 0)]
+    assert len({example_id(*key) for key in keys}) == len(keys)
+
+
+@given(text=_TEXT, label=_TEXT.filter(bool), number=st.integers(0, 2**53 - 1))
+def test_the_digest_is_that_of_an_independent_rfc_8785_encoder(text: str, label: str, number: int) -> None:
+    example = classified(text, label, number)
+    assert example.digest() == hashlib.sha256(rfc8785.dumps(example.model_dump(mode="json"))).hexdigest()
+
+
+def test_a_changed_provenance_changes_the_digest() -> None:
+    first = classified("where is my card", "card_arrival")
+    other = first.model_copy(update={"provenance": Provenance(origin="seed", family=first.id, edited_by="ann")})
+    assert first.digest() != other.digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "other"},
+        {"label": None},
+        {"id": "0" * 31},
+        {"id": "0" * 32 + "\n"},
+        {"messages": [{"role": "user", "content": "x"}]},
+        {"messages": [{"role": "assistant", "content": "x"}, {"role": "assistant", "content": "card_arrival"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "card_arrival"}]},
+        {"messages": [{"role": "tool", "content": "x"}, {"role": "assistant", "content": "card_arrival"}]},
+        {"surprise": 1},
+        {"spans": [{"start": 0, "end": 100, "label": "a"}]},
+        {"spans": [{"start": 3, "end": 3, "label": "a"}]},
+    ],
+)
+def test_an_example_that_breaks_a_rule_is_refused(change: dict[str, object]) -> None:
+    good = classified("where is my card", "card_arrival").model_dump()
+    Example.model_validate(good)
+    with pytest.raises(ValidationError):
+        Example.model_validate(good | change)
+
+
+def test_an_example_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        classified("a", "b").label = "c"  # type: ignore[misc]
+
+
+def test_examples_come_back_from_a_table_sorted_by_id() -> None:
+    examples = [classified(f"text {n}\n\u2028é", "a", n) for n in range(50)]
+    spans = Example(
+        id="f" * 32,
+        task=TaskKind.ENTITIES,
+        messages=(Message(role="user", content="Ann met Bob"), Message(role="assistant", content="ok")),
+        spans=(Span(start=0, end=3, label="person"), Span(start=8, end=11, label="person")),
+        tests=("assert 1", ""),
+        provenance=Provenance(origin="candidate", family="x", seeds=("a", "b"), round=2),
+    )
+    everything = [spans, *examples]
+    random.Random(0).shuffle(everything)
+    table = to_table(everything)
+    assert table.schema == EXAMPLE_SCHEMA
+    assert list(from_table(table)) == sorted(everything, key=lambda row: row.id)
+
+
+def test_an_empty_table_keeps_its_schema() -> None:
+    assert to_table([]).schema == EXAMPLE_SCHEMA
+    assert list(from_table(to_table([]))) == []
+    assert to_verdict_table([]).schema == VERDICT_SCHEMA
+
+
+def test_a_table_row_that_is_no_example_is_refused() -> None:
+    table = to_table([classified("a", "b")])
+    broken = table.set_column(3, "label", pa.array(["other"]))
+    with pytest.raises(ValidationError):
+        list(from_table(broken))
+
+
+def test_verdicts_come_back_sorted_by_example_and_in_filter_order() -> None:
+    verdicts = [
+        Verdict(example="b" * 32, filter="length", keep=True, score=0.5),
+        Verdict(example="a" * 32, filter="length", keep=True),
+        Verdict(example="b" * 32, filter="echo", keep=False, reason="The answer repeats the prompt.", score=1.0),
+    ]
+    table = to_verdict_table(verdicts)
+    assert table.schema == VERDICT_SCHEMA
+    assert list(from_verdict_table(table)) == [verdicts[1], verdicts[0], verdicts[2]]
+
+
+@pytest.mark.parametrize("change", [{"reason": ""}, {"score": float("nan")}, {"filter": ""}, {"example": "x"}])
+def test_a_verdict_that_breaks_a_rule_is_refused(change: dict[str, object]) -> None:
+    good: dict[str, object] = {"example": "a" * 32, "filter": "f", "keep": False, "reason": "Too short.", "score": 0.1}
+    Verdict.model_validate(good)
+    with pytest.raises(ValidationError):
+        Verdict.model_validate(good | change)
