@@ -1,0 +1,38 @@
+# Cultivar. `make` alone prints what there is.
+SHELL := bash
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := requirements/base.txt requirements/services.txt requirements/ray.txt requirements/dev.txt
+export HF_HUB_OFFLINE := 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint protos requirements clean
+
+help: ## Prints this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Makes .venv and installs what is pinned in requirements/.
+
+$(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements/dev.txt)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python $(REQUIREMENTS)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+protos: setup ## Makes the stubs under libs/sdk from protos/, after linting them.
+	$(BIN)/python protos/make.py
+
+requirements: ## Pins requirements/*.txt anew from pyproject.toml.
+	requirements/make
+
+lint: setup ## Checks style, types, import arrows and protos.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## Removes the virtual environment and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

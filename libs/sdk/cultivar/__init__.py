@@ -1,0 +1,1 @@
+"""Cultivar: the generated stubs, the Python client and the command line."""
