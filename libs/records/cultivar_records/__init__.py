@@ -1,4 +1,4 @@
-"""Examples and verdicts, their Arrow schemas, and how an example is put before a model."""
+"""Examples and verdicts, their Arrow schemas, files in and out, splits, and how an example is put before a model."""
 
 from cultivar_records.examples import (
     Example,
@@ -10,6 +10,17 @@ from cultivar_records.examples import (
     canonical_json,
     example_id,
 )
+from cultivar_records.exports import chat_json, write_chat_jsonl, write_parquet
+from cultivar_records.formats import (
+    MAX_ROW_BYTES,
+    BadRow,
+    Format,
+    UnreadableFile,
+    detect_format,
+    file_digest,
+    read_rows,
+)
+from cultivar_records.splits import split_by_family
 from cultivar_records.tables import (
     EXAMPLE_SCHEMA,
     VERDICT_SCHEMA,
@@ -18,14 +29,17 @@ from cultivar_records.tables import (
     to_table,
     to_verdict_table,
 )
-from cultivar_records.tasks import NO_ENTITIES, TaskKind, TaskSpec, answer_text, prompt_text
+from cultivar_records.tasks import NO_ENTITIES, TaskKind, TaskSpec, answer_text, entities_answer, prompt_text
 from cultivar_records.verdicts import Verdict
 
 __all__ = [
     "EXAMPLE_SCHEMA",
+    "MAX_ROW_BYTES",
     "NO_ENTITIES",
     "VERDICT_SCHEMA",
+    "BadRow",
     "Example",
+    "Format",
     "Message",
     "Origin",
     "Provenance",
@@ -33,13 +47,22 @@ __all__ = [
     "Span",
     "TaskKind",
     "TaskSpec",
+    "UnreadableFile",
     "Verdict",
     "answer_text",
     "canonical_json",
+    "chat_json",
+    "detect_format",
+    "entities_answer",
     "example_id",
+    "file_digest",
     "from_table",
     "from_verdict_table",
     "prompt_text",
+    "read_rows",
+    "split_by_family",
     "to_table",
     "to_verdict_table",
+    "write_chat_jsonl",
+    "write_parquet",
 ]

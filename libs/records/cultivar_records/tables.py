@@ -68,7 +68,7 @@ VERDICT_SCHEMA: Final = pa.schema(
 def to_table(examples: Iterable[Example]) -> pa.Table:
     """Puts examples into a table of `EXAMPLE_SCHEMA`, sorted by id."""
     rows = sorted(examples, key=lambda example: example.id)
-    return pa.Table.from_pylist([row.model_dump(mode="json") for row in rows], schema=EXAMPLE_SCHEMA)
+    return pa.Table.from_pylist([row.model_dump() for row in rows], schema=EXAMPLE_SCHEMA)
 
 
 def from_table(table: pa.Table) -> Iterator[Example]:

@@ -3,14 +3,14 @@
 Training and scoring both build their text here, so what a model is scored on is what it was trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
-    from cultivar_records.examples import Example, Message
+    from cultivar_records.examples import Example, Message, Span
 
 
 class TaskKind(StrEnum):
@@ -63,10 +63,14 @@ def answer_text(example: "Example") -> str:
     the content of the last message.
     """
     if example.task is TaskKind.ENTITIES:
-        text = example.text
-        pairs = "; ".join(f"{text[span.start : span.end]} = {span.label}" for span in example.spans)
-        return f" {pairs or NO_ENTITIES}"
+        return f" {entities_answer(example.text, example.spans)}"
     return f" {example.answer}"
+
+
+def entities_answer(text: str, spans: "Iterable[Span]") -> str:
+    """Writes entities as a model is to write them: `surface = label`, joined by `; ` in text order, or `none`."""
+    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    return "; ".join(f"{text[span.start : span.end]} = {span.label}" for span in ordered) or NO_ENTITIES
 
 
 def _conversation(spec: TaskSpec, example: "Example") -> str:

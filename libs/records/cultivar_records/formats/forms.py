@@ -1,0 +1,209 @@
+"""The four forms of a row, and the example that each becomes.
+
+- chat: `messages`, a list of `role` and `content`; beside it `label`, `spans` or `tests` where the task has them
+- prompt and completion: `prompt`, `completion`
+- Alpaca: `instruction`, `input` (may be missing), `output`
+- text and label: `text`, `label`; for entities `text`, `spans`
+
+Other columns are ignored. `ALIASES` lists the names under which public data sets keep the same things.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from cultivar_records.examples import Example, Message, Provenance, Span, example_id
+from cultivar_records.formats.problems import RowProblem
+from cultivar_records.tasks import TaskKind, entities_answer
+
+ALIASES: Final[Mapping[str, str]] = {
+    "category": "label",
+    "intent": "label",
+    "context": "input",
+    "response": "output",
+    "code": "completion",
+    "test_list": "tests",
+}
+FORMS: Final = (
+    ("messages",),
+    ("prompt", "completion"),
+    ("instruction", "output"),
+    ("text", "label"),
+    ("text", "spans"),
+)
+WANTED: Final = "messages; prompt and completion; instruction and output; text and label; or text and spans"
+
+_Turns = list[Message]
+
+
+def form_of(fields: Collection[str]) -> tuple[str, ...] | None:
+    """Finds which form's fields, or their aliases, are all among `fields`; None if no form's are."""
+    known = {ALIASES.get(name, name) for name in fields} | set(fields)
+    return next((form for form in FORMS if known.issuperset(form)), None)
+
+
+def known_fields(fields: Collection[str]) -> list[str]:
+    """Lists those of `fields` that some form reads."""
+    read = {name for form in FORMS for name in form} | {"input", "tests"} | set(ALIASES)
+    return [name for name in fields if name in read]
+
+
+class RowReader:
+    """Turns the rows of one file into examples of one task."""
+
+    def __init__(self, task: TaskKind, labels: Collection[str] | None, source: str) -> None:
+        self._task, self._source = task, source
+        self._labels = None if labels is None else dict.fromkeys(labels)
+
+    def example(self, line: int, row: object) -> Example:
+        """Makes the example of a row; raises RowProblem for a row that is none."""
+        if not isinstance(row, Mapping):
+            raise RowProblem("The row is not an object with named fields.")
+        fields = _canonical(row)
+        form = form_of(fields)
+        if form is None:
+            raise RowProblem(f"A field is missing: a row needs {WANTED}.")
+        turns = _TURNS[form](fields)
+        spans = _spans(fields.get("spans"))
+        label = self._finish(turns, fields, spans)
+        _check_turns(turns)
+        key = example_id(self._source, str(line), 0)
+        try:
+            return Example(
+                id=key,
+                task=self._task,
+                messages=tuple(turns),
+                label=label,
+                spans=spans,
+                tests=_tests(fields.get("tests")),
+                provenance=Provenance(origin="seed", family=key, source=self._source, line=line),
+            )
+        except ValidationError as error:
+            raise RowProblem(_sentence(error)) from None
+
+    def _finish(self, turns: _Turns, fields: Mapping[str, Any], spans: tuple[Span, ...]) -> str | None:
+        """Puts the answer that the task implies at the end of the turns, and gives the label."""
+        if self._task is TaskKind.ENTITIES:
+            for span in spans:
+                self._check_label(span.label)
+            if turns[-1].role == "user":
+                turns.append(Message(role="assistant", content=entities_answer(turns[-1].content, spans)))
+            return None
+        if self._task is not TaskKind.CLASSIFICATION:
+            if turns[-1].role != "assistant":
+                raise RowProblem("The row has no answer: its last message is not the assistant's.")
+            return None
+        answer = turns.pop().content.strip() if turns[-1].role == "assistant" else None
+        label = _label(fields["label"]) if fields.get("label") is not None else answer
+        if not label:
+            raise RowProblem("The label is missing or empty.")
+        if answer is not None and answer != label:
+            raise RowProblem("The label differs from the last message; make them equal or leave one out.")
+        self._check_label(label)
+        turns.append(Message(role="assistant", content=label))
+        return label
+
+    def _check_label(self, label: str) -> None:
+        if self._labels is None or label in self._labels:
+            return
+        near = difflib.get_close_matches(label[:100], self._labels, n=1)
+        hint = f"; the nearest is '{near[0]}'" if near else ""
+        raise RowProblem(f"The label is none of the {len(self._labels)} labels of the task{hint}.")
+
+
+def _canonical(row: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if value is not None}
+    for alias, name in ALIASES.items():
+        if alias in fields:
+            fields.setdefault(name, fields[alias])
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields[name]
+    if not isinstance(value, str):
+        raise RowProblem(f"The field '{name}' must be text.")
+    return value
+
+
+def _label(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise RowProblem("The field 'label' must be text.")
+    return str(value).strip()
+
+
+def _chat(fields: Mapping[str, Any]) -> _Turns:
+    messages = fields["messages"]
+    if not isinstance(messages, list) or not messages:
+        raise RowProblem("The field 'messages' must be a list of messages.")
+    return [_message(number, message) for number, message in enumerate(messages, 1)]
+
+
+def _message(number: int, message: object) -> Message:
+    if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
+        raise RowProblem(f"Message {number} must have a role and a content that is text.")
+    role = message.get("role")
+    if role not in ("system", "user", "assistant"):
+        raise RowProblem(f"The role of message {number} must be system, user or assistant.")
+    return Message(role=role, content=message["content"])
+
+
+def _pair(prompt: str, answer: str) -> _Turns:
+    return [Message(role="user", content=prompt), Message(role="assistant", content=answer)]
+
+
+def _completion(fields: Mapping[str, Any]) -> _Turns:
+    return _pair(_text(fields, "prompt"), _text(fields, "completion"))
+
+
+def _alpaca(fields: Mapping[str, Any]) -> _Turns:
+    parts = [_text(fields, "instruction"), _text(fields, "input") if fields.get("input") else ""]
+    return _pair("\n\n".join(part for part in parts if part.strip()), _text(fields, "output"))
+
+
+def _plain(fields: Mapping[str, Any]) -> _Turns:
+    return [Message(role="user", content=_text(fields, "text"))]
+
+
+_TURNS: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], _Turns]]] = dict(
+    zip(FORMS, (_chat, _completion, _alpaca, _plain, _plain), strict=True)
+)
+
+
+def _spans(value: object) -> tuple[Span, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise RowProblem("The field 'spans' must be a list of start, end and label.")
+    try:
+        spans = [Span.model_validate(span, strict=True) for span in value]
+    except ValidationError as error:
+        raise RowProblem(_sentence(error)) from None
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+
+
+def _tests(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(test, str) for test in value):
+        raise RowProblem("The field 'tests' must be a list of texts.")
+    return tuple(value)
+
+
+def _check_turns(turns: _Turns) -> None:
+    if all(message.role != "user" for message in turns):
+        raise RowProblem("The row has no message of the user.")
+    for number, message in enumerate(turns, 1):
+        if not message.content.strip():
+            raise RowProblem(f"The text of message {number} ({message.role}) is empty.")
+        if "\0" in message.content:
+            raise RowProblem(f"Message {number} holds a NUL character; remove it.")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {reason}" if where else reason
