@@ -1,0 +1,159 @@
+"""The client of one served model."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from cultivar_models import readiness
+from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
+from cultivar_models.errors import ModelError
+from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
+from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
+from cultivar_models.retry import RetryPolicy
+from cultivar_models.scoring import Batch, Pair, batches
+from cultivar_models.slots import Slots
+from cultivar_models.transport import Transport
+
+MOST_TEXTS = 64
+
+
+class ModelClient:
+    """Asks one model of an OpenAI-compatible server; an async context manager, for one event loop.
+
+    concurrency: requests under way at once, at most; a call that waits to be tried again holds none of them.
+    timeout_s: seconds for one try. retries, deadline_s: tries after the first, and seconds for all together.
+    policy: gives all of that and the pauses, in place of retries and deadline_s.
+    recorder: asked before each call, and given each answer. With one, calls that are alike in request and `call` id
+    are one call, so give each call that shall have its own answer its own id.
+
+    Every call raises ModelUnavailable, ModelRejected or ModelAnswerInvalid; a recorder's errors go through as they are.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int = 64,
+        timeout_s: float = 120.0,
+        retries: int = 8,
+        deadline_s: float = 600.0,
+        policy: RetryPolicy | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.slots = Slots(concurrency)
+        self.usage = TokenUsage()
+        self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
+        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s)
+        self._recorder = recorder
+        self._turns = Turns()
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    async def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Waits until the server lists the model; raises ModelUnavailable saying why it does not, or ModelRejected."""
+        await readiness.wait_ready(self._transport, self.endpoint, timeout_s)
+
+    async def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling, *, call: str = "") -> Answer:
+        """Returns the model's next message of a conversation (`role`, `content` each); an empty one is an error."""
+        body = {"model": self.endpoint.model, "messages": list(messages), **sampling.fields()}
+        return _answer(*await self._ask("/chat/completions", body, read_chat, call))
+
+    async def complete(self, prompt: str, sampling: Sampling, *, call: str = "") -> Answer:
+        """Returns how the model goes on with a text; that may be empty."""
+        body = {"model": self.endpoint.model, "prompt": prompt, **sampling.fields()}
+        return _answer(*await self._ask("/completions", body, read_completion, call))
+
+    async def score(self, pairs: Sequence[Pair], *, call: str = "") -> list[Score]:
+        """Returns for each (prefix, continuation) how likely the model finds the continuation after the prefix.
+
+        The sum of the logprobs of the tokens that begin at or after the prefix's end: end a prefix where a token ends,
+        so before a space. Sent as up to 64 prompts a request; each request is one call for the recorder.
+        Raises ValueError for an empty continuation.
+        """
+        found: list[Score] = [Score(0.0, 0)] * len(pairs)
+
+        async def score_batch(batch: Batch) -> None:
+            body = {
+                "model": self.endpoint.model,
+                "prompt": batch.prompts,
+                "echo": True,
+                "max_tokens": 0,
+                "logprobs": 1,
+                "temperature": 0,
+            }
+            # The place of the boundaries is not in the body, and decides what the answer means.
+            boundaries = ",".join(map(str, batch.prefix_lengths))
+            read = partial(read_scores, prefixes=batch.prefix_lengths)
+            scores, _ = await self._ask("/completions", body, read, f"{call}\n{boundaries}")
+            for place, (logprob, tokens) in zip(batch.places, scores, strict=True):
+                found[place] = Score(logprob, int(tokens))
+
+        await _all([score_batch(batch) for batch in list(batches(pairs))])
+        return found
+
+    async def embed(self, texts: Sequence[str], *, call: str = "") -> list[list[float]]:
+        """Returns one vector for each text, in order; sent as up to 64 texts a request."""
+        parts = [list(texts[at : at + MOST_TEXTS]) for at in range(0, len(texts), MOST_TEXTS)]
+        found: list[list[list[float]]] = [[] for _ in parts]
+
+        async def embed_part(number: int, part: list[str]) -> None:
+            body = {"model": self.endpoint.model, "input": part, "encoding_format": "float"}
+            read = partial(read_embeddings, count=len(part))
+            found[number], _ = await self._ask("/embeddings", body, read, call)
+
+        await _all([embed_part(number, part) for number, part in enumerate(parts)])
+        return [vector for part in found for vector in part]
+
+    async def _ask(
+        self, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Any], call: str
+    ) -> tuple[Any, TokenUsage]:
+        if self._recorder is None:
+            return await self._pay(path, body, read)
+        key = call_key(path, body, call)
+        async with self._turns.of(key):
+            record = await self._recorder.get(key)
+            if record is not None:
+                value, usage = from_record(record)
+                self.usage += usage
+                return value, usage
+            value, usage = await self._pay(path, body, read)
+            await self._recorder.put(key, to_record(value, usage))
+            return value, usage
+
+    async def _pay(
+        self, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Any]
+    ) -> tuple[Any, TokenUsage]:
+        try:
+            value, usage = await self._transport.ask(path, json.dumps(body).encode(), read)
+        except ModelError as error:
+            self.usage += error.usage
+            raise
+        self.usage += usage
+        return value, usage
+
+
+def _answer(choices: list[list[str]], usage: TokenUsage) -> Answer:
+    (text, finish_reason), *more = choices
+    return Answer(text, finish_reason, usage, tuple(choice[0] for choice in more))
+
+
+async def _all(calls: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Waits for all calls; the first error ends the others and is raised as itself, not in a group."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,125 @@
+"""What a model call says: where it goes, how the model shall choose its words, what came back and what it cost."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Names one model of one OpenAI-compatible server.
+
+    url: `http://` or `https://`, ends before `/chat/completions`, so as a rule with `/v1`.
+    api_key: sent as a bearer token; never shown in a repr, a log or an error.
+    Raises ValueError for another scheme, for a user or password inside the URL, and for an empty model name.
+    """
+
+    url: str
+    model: str
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the endpoint's url must begin with http:// or https:// and name a host, as in http://host/v1")
+        if "@" in parts.netloc or parts.query:
+            raise ValueError("the endpoint's url must hold no user, password or query; give the key as api_key")
+        if not self.model:
+            raise ValueError("the endpoint's model is empty; name one that its /models lists")
+        object.__setattr__(self, "url", self.url.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Says how a model chooses its words.
+
+    temperature: 0 (always the likeliest word) to 2. top_p: above 0, to 1. max_tokens: 1 or more, for each choice.
+    stop: the answer ends before the first of these. seed: asks the server to repeat itself; not every server does.
+    n: how many choices one call asks for. Raises ValueError outside these ranges.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    n: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 2:
+            raise ValueError(f"temperature is {self.temperature}; give 0 to 2")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; give more than 0, and 1 at most")
+        if self.max_tokens < 1 or self.n < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens} and n is {self.n}; both must be 1 or more")
+
+    def fields(self) -> dict[str, object]:
+        """Returns the request's fields for this sampling, without those that say nothing."""
+        fields: dict[str, object] = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+        }
+        if self.stop:
+            fields["stop"] = list(self.stop)
+        if self.seed is not None:
+            fields["seed"] = self.seed
+        if self.n > 1:
+            fields["n"] = self.n
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Counts what calls cost; two are added with `+`.
+
+    prompt_tokens, completion_tokens: as the server counted them, 0 where it did not. Those of an answer that comes from
+    the recorder count again, so that a run that goes on after a kill counts each answer of a range once.
+    calls: requests sent. failed_calls: those of them that gave no usable answer. cached_calls: answers that the
+    recorder had, for which nothing was sent.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+    cached_calls: int = 0
+    failed_calls: int = 0
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.calls + other.calls,
+            self.cached_calls + other.cached_calls,
+            self.failed_calls + other.failed_calls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Holds what a model said to one request.
+
+    finish_reason: `stop`, `length` (cut at max_tokens), or what else the server says; empty where it says nothing.
+    more: the further choices when the request asked for several; a server may give fewer than were asked.
+    """
+
+    text: str
+    finish_reason: str
+    usage: TokenUsage
+    more: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All choices, the first one first."""
+        return (self.text, *self.more)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Holds how likely a model finds a continuation.
+
+    logprob: natural logarithm, the sum over the continuation's tokens, 0 or less.
+    tokens: how many were summed; 0 when there was none to score (a text of one token after an empty prefix).
+    """
+
+    logprob: float
+    tokens: int

@@ -1,0 +1,55 @@
+"""The errors of model calls.
+
+    ModelError
+      ModelUnavailable     the server did not answer, although it was asked again: try later, or repair the server
+      ModelRejected        the server refuses this request: the caller must change it
+      ModelAnswerInvalid   the server answers, but not what the protocol says
+"""
+
+from cultivar_models.endpoint import TokenUsage
+
+_ADVICE = {
+    400: "check the request: sampling, and whether prompt and max_tokens fit the model's context",
+    401: "check the endpoint's api_key",
+    403: "check the endpoint's api_key and what it may use",
+    404: "check the endpoint's url and model; its /models lists what it serves",
+    405: "check that the endpoint's url ends where the protocol's paths begin, as in http://host/v1",
+    413: "send a shorter prompt or fewer at once",
+    422: "check the request: the server does not know one of its fields, or its value",
+}
+
+
+class ModelError(Exception):
+    """Says that a model call gave no answer; `usage` holds what its tries cost."""
+
+    def __init__(self, message: str, usage: TokenUsage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage or TokenUsage()
+
+
+class ModelUnavailable(ModelError):
+    """Says that the server gave no answer within the tries and the time allowed; asking later may help."""
+
+
+class ModelAnswerInvalid(ModelError):
+    """Says that the server's answers are not what the protocol promises, after several tries."""
+
+
+class ModelRejected(ModelError):
+    """Says that the server refuses the request (HTTP 3xx or 4xx); asking again would not help."""
+
+    def __init__(self, message: str, status: int, usage: TokenUsage | None = None) -> None:
+        super().__init__(message, usage)
+        self.status = status
+
+
+def rejected(url: str, model: str, status: int, code: str, usage: TokenUsage) -> ModelRejected:
+    """Makes the error for a refused request.
+
+    code: the server's own short code for the error, or empty; its message is left out, for it may repeat the prompt.
+    """
+    advice = _ADVICE.get(status, "check the request")
+    if 300 <= status < 400:
+        advice = "the server has moved; give the endpoint's new url"
+    said = f"{status} {code}".rstrip()
+    return ModelRejected(f"{url} refused the request for model {model} with {said}: {advice}", status, usage)

@@ -1,0 +1,45 @@
+"""What the fake teacher can be told: what it serves, how slow it is, and how it fails."""
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FAULTS = ("too_many", "error", "hang", "broken", "empty", "drop")
+
+
+class FakeSettings(BaseModel):
+    """Says how the fake teacher behaves; each rate is the share of tries, 0 to 1, that end so.
+
+    Which tries fail is drawn from the request's digest and the number of its try: the same at every run of a test.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: tuple[str, ...] = Field(
+        ("fake-teacher", "smollm2-135m-instruct", "all-minilm-l6-v2"),
+        description="The models served; `name:anything` is served as an adapter of `name`.",
+    )
+    api_key: str = Field("", description="The bearer key that /v1 asks for; empty asks for none.")
+    latency_s: float = Field(0.0, ge=0, description="Seconds before each answer.")
+    too_many_rate: float = Field(0.0, ge=0, le=1, description="Status 429 with Retry-After.")
+    retry_after_s: float = Field(1.0, ge=0, description="The Retry-After of a 429; 0 leaves the header out.")
+    error_rate: float = Field(0.0, ge=0, le=1, description="Status 500.")
+    hang_rate: float = Field(0.0, ge=0, le=1, description="Silence for hang_s seconds, then the answer.")
+    hang_s: float = Field(3600.0, ge=0, description="Seconds of a hang.")
+    broken_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with JSON cut in the middle.")
+    empty_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with valid JSON that holds no choices.")
+    drop_rate: float = Field(0.0, ge=0, le=1, description="The connection closed without an answer.")
+    fail_first: int = Field(0, ge=0, description="How many tries of every request fail, before the rates are drawn.")
+    fail_first_as: str = Field("error", pattern=f"^({'|'.join(FAULTS)})$", description="How those fail.")
+    most_in_flight: int = Field(0, ge=0, description="More requests at once than this get a 429; 0 is no bound.")
+
+    def fault(self, digest: str, nth: int) -> str:
+        """Returns how the nth try (from 1) of a request ends: a name out of FAULTS, or empty for a good answer."""
+        if nth <= self.fail_first:
+            return self.fail_first_as
+        drawn = int.from_bytes(hashlib.sha256(f"{digest}/{nth}".encode()).digest()[:4], "big") / 2**32
+        for name in FAULTS:
+            drawn -= getattr(self, f"{name}_rate")
+            if drawn < 0:
+                return name
+        return ""

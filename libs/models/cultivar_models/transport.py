@@ -1,0 +1,225 @@
+"""Sends requests to one server: a bounded number at once, and again when that may help."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from cultivar_models.endpoint import Endpoint, TokenUsage
+from cultivar_models.errors import ModelAnswerInvalid, ModelUnavailable, rejected
+from cultivar_models.reading import BadAnswer, read_usage
+from cultivar_models.retry import RetryPolicy, retry_after_seconds
+from cultivar_models.slots import Slots
+
+T = TypeVar("T")
+
+MOST_BYTES = 32 * 1024 * 1024
+_TOO_MANY = (429, 503)
+_TRY_AGAIN = (408, 425, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Says why one try failed, and what that means for the next."""
+
+    reason: str
+    retry_after: float | None = None
+    invalid: bool = False
+
+
+class _Tries:
+    """Counts the tries of one call and says when to give up."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.policy = policy
+        self.usage = TokenUsage()
+        self.ends = float("inf")
+        self.failures = 0
+        self.invalid = 0
+
+    def begin(self, now: float) -> None:
+        """Starts the deadline's clock with the first try: to wait in line for it costs the call nothing."""
+        if not self.usage.calls:
+            self.ends = now + self.policy.deadline_s
+        self.usage += TokenUsage(calls=1)
+
+    def pause(self, failure: _Failure, now: float, named: str) -> float:
+        """Returns the seconds until the next try, or raises the call's error when there shall be none."""
+        self.failures += 1
+        self.invalid += failure.invalid
+        self.usage += TokenUsage(failed_calls=1)
+        if failure.invalid and self.invalid > self.policy.invalid_retries:
+            raise ModelAnswerInvalid(
+                f"{named} answered {self.invalid} times outside the protocol, the last time so: {failure.reason}. "
+                "Check that the url is an OpenAI-compatible server's and what stands between",
+                self.usage,
+            )
+        pause = self.policy.wait(self.failures, failure.retry_after)
+        if self.failures > self.policy.retries or now + pause >= self.ends:
+            raise ModelUnavailable(
+                f"{named} gave no answer in {self.failures} tries; the last time it {failure.reason}. "
+                "Check that it runs and how much it bears, then ask again; give more time if it is only slow",
+                self.usage,
+            )
+        return pause
+
+
+class Transport:
+    """Holds the one HTTP connection pool of a client; an async context manager."""
+
+    def __init__(self, endpoint: Endpoint, slots: Slots, policy: RetryPolicy, timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self._slots = slots
+        self._policy = policy
+        self._timeout_s = timeout_s
+        self._named = f"{endpoint.url} (model {endpoint.model})"
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Identity and no decoding: a small compressed answer could otherwise grow without bound in memory.
+        headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+        if self._endpoint.api_key:
+            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, path: str, payload: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[T, TokenUsage]:
+        """Posts a JSON body and returns what `read` makes of the answer, with what all tries cost.
+
+        Raises ModelUnavailable, ModelRejected or ModelAnswerInvalid.
+        """
+        tries = _Tries(self._policy)
+        while True:
+            found = await self._try_once(path, payload, read, tries)
+            if not isinstance(found, _Failure):
+                return found
+            await asyncio.sleep(tries.pause(found, asyncio.get_running_loop().time(), self._named))
+
+    async def get(self, path: str, timeout_s: float) -> tuple[int, Any]:
+        """Gets a path once, outside the slots; returns the status and the JSON, None where it is none.
+
+        Raises aiohttp.ClientError or TimeoutError.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        async with self._open().get(self._url(path), timeout=timeout, allow_redirects=False) as response:
+            try:
+                return response.status, json.loads(await _bounded(response))
+            except (ValueError, BadAnswer):
+                return response.status, None
+
+    async def _try_once(
+        self, path: str, payload: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries
+    ) -> tuple[T, TokenUsage] | _Failure:
+        epoch = await self._slots.take(again=tries.failures > 0)
+        try:
+            now = asyncio.get_running_loop().time()
+            tries.begin(now)
+            status, retry_after, body = await self._send(path, payload, min(self._timeout_s, tries.ends - now))
+        except (aiohttp.ClientError, TimeoutError, OSError, BadAnswer) as error:
+            return _Failure(reason_in_words(error), invalid=isinstance(error, BadAnswer))
+        finally:
+            self._slots.give_back()
+        if status in _TOO_MANY:
+            self._slots.refused(epoch)
+        if status >= 500 or status in _TRY_AGAIN:
+            return _Failure(f"answered with status {status}", retry_after)
+        if status >= 300:
+            tries.usage += TokenUsage(failed_calls=1)
+            raise rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
+        self._slots.served()
+        return _read(body, read, tries)
+
+    async def _send(self, path: str, payload: bytes, timeout_s: float) -> tuple[int, float | None, bytes]:
+        timeout = aiohttp.ClientTimeout(total=max(0.001, timeout_s))
+        async with self._open().post(
+            self._url(path), data=payload, timeout=timeout, allow_redirects=False
+        ) as response:
+            body = await _bounded(response)
+            return response.status, retry_after_seconds(response.headers.get("Retry-After")), body
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the model client is closed; use it inside `async with`")
+        return self._session
+
+    def _url(self, path: str) -> URL:
+        if path not in self._urls:
+            self._urls[path] = URL(self._endpoint.url + path)
+        return self._urls[path]
+
+
+def reason_in_words(error: BaseException) -> str:
+    """Says in words why a request brought no answer, to follow the word "it"; holds no text of either side."""
+    if isinstance(error, BadAnswer):
+        return str(error)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "could not be found: its host name has no address"
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return "could not be trusted: its TLS certificate or handshake is wrong"
+    if isinstance(error, TimeoutError):
+        return "did not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "could not be reached: the connection was refused or has no route"
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return "closed the connection before it answered"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "broke off in the middle of its answer"
+    return f"failed with {type(error).__name__}"
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    if response.content_length is not None and response.content_length <= MOST_BYTES:
+        return await response.read()
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            response.close()
+            raise BadAnswer(f"its answer is longer than {MOST_BYTES} bytes")
+    return b"".join(parts)
+
+
+def _read(body: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries) -> tuple[T, TokenUsage] | _Failure:
+    try:
+        answer = json.loads(body)
+        if not isinstance(answer, dict):
+            raise BadAnswer("its answer is not a JSON object")
+        tries.usage += read_usage(answer)
+        return read(answer), tries.usage
+    except BadAnswer as bad:
+        return _Failure(str(bad), invalid=True)
+    except (ValueError, RecursionError):
+        return _Failure("its answer is not JSON", invalid=True)
+
+
+def _error_code(body: bytes) -> str:
+    """Returns the short code of an error answer, when it is one word."""
+    try:
+        error = json.loads(body)["error"]
+        code = error.get("code") or error.get("type")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
+    return code if isinstance(code, str) and len(code) <= 64 and code.replace("_", "").isalnum() else ""
+
+
