@@ -1,0 +1,3 @@
+"""Falls over."""
+
+raise ZeroDivisionError("on purpose")
