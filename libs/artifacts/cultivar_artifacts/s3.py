@@ -1,0 +1,178 @@
+"""The artifact store in a bucket of any S3-compatible store, through the `minio` client."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import BinaryIO, cast
+
+from minio import Minio
+from minio.commonconfig import REPLACE, CopySource
+from minio.error import InvalidResponseError, MinioException, S3Error
+from minio.helpers import MAX_MULTIPART_COUNT, check_bucket_name
+from urllib3 import PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+
+from cultivar_artifacts.checked import CheckedStore
+from cultivar_artifacts.digests import CheckedReader
+from cultivar_artifacts.errors import ArtifactInvalid, ArtifactMissing, BucketMissing, StoreFull, StoreUnavailable
+
+PART_BYTES = 16 << 20
+"""Bytes in one part of a large upload, until 10,000 parts are not enough."""
+
+_MISSING = {"NoSuchKey", "NoSuchVersion"}
+_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
+_CUT = (ProtocolError, ReadTimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Says where an S3 store is (`host:port`, no scheme) and how to sign in; times are in seconds."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = "us-east-1"
+    tls: bool = True
+    retries: int = 3
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 60.0
+
+
+class S3Store(CheckedStore):
+    """Keeps each object under `{prefix}/{project}/blobs/{sha256}`, so that storing it again is the same object.
+
+    Calls are retried with a growing pause; a read that is cut goes on where it was. Needs the rights to get, put,
+    delete and list; uses no conditional write, no version and no lock, which S3 stores differ in.
+    """
+
+    def __init__(self, bucket: str, prefix: str, settings: S3Settings) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._settings = settings
+        self._bucket_seen = False
+        try:
+            check_bucket_name(bucket, strict=True, s3_check=True)
+            self._client = Minio(
+                settings.endpoint,
+                access_key=settings.access_key,
+                secret_key=settings.secret_key,
+                region=settings.region,
+                secure=settings.tls,
+                http_client=_pool(settings),
+            )
+        except ValueError as error:
+            raise ArtifactInvalid(
+                f"the S3 store cannot be addressed: {error}; use s3://bucket/prefix, and host:port as the endpoint"
+            ) from error
+
+    def _write(self, key: str, content: CheckedReader) -> None:
+        size = content.blob.size
+        with self._reported(key):
+            # One part at a time: the client's own upload threads outlive an upload whose source fails.
+            self._client.put_object(
+                self._bucket,
+                self._prefix + key,
+                cast(BinaryIO, content),
+                size,
+                part_size=max(PART_BYTES, -(-size // MAX_MULTIPART_COUNT)),
+                num_parallel_uploads=1,
+            )
+
+    def _pieces(self, key: str, chunk: int) -> Generator[bytes, None, None]:
+        position, left = 0, self._settings.retries
+        with self._reported(key):
+            while True:
+                try:
+                    for piece in self._body(key, position, chunk):
+                        position += len(piece)
+                        yield piece
+                    return
+                except _CUT:
+                    left -= 1
+                    if left < 0:
+                        raise
+
+    def _body(self, key: str, offset: int, chunk: int) -> Iterator[bytes]:
+        response = self._client.get_object(self._bucket, self._prefix + key, offset=offset)
+        try:
+            yield from response.stream(chunk)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _size(self, key: str) -> int | None:
+        with self._reported(key):
+            try:
+                size: int | None = self._client.stat_object(self._bucket, self._prefix + key).size
+            except S3Error as error:
+                if error.code not in _MISSING:
+                    raise
+                self._require_bucket()
+                return None
+        return size
+
+    def _refresh(self, key: str, size: int) -> bool:
+        if self._size(key) != size:
+            return False
+        source = CopySource(self._bucket, self._prefix + key)
+        try:
+            with self._reported(key):
+                # A copy onto itself is how S3 makes an object young; it must replace the metadata to be allowed.
+                self._client.copy_object(self._bucket, self._prefix + key, source, metadata_directive=REPLACE)
+        except ArtifactMissing:
+            return False
+        return True
+
+    def _remove(self, key: str) -> None:
+        with self._reported(key):
+            self._client.remove_object(self._bucket, self._prefix + key)
+
+    def _scan(self, prefix: str) -> Generator[tuple[str, int, datetime], None, None]:
+        with self._reported(prefix):
+            for found in self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True):
+                name = (found.object_name or "").rpartition("/")[2]
+                yield name, found.size or 0, found.last_modified or datetime.now(UTC)
+
+    def _require_bucket(self) -> None:
+        """Tells a missing bucket from a missing object, which a HEAD request answers alike."""
+        if not self._bucket_seen:
+            self._bucket_seen = self._client.bucket_exists(self._bucket)
+        if not self._bucket_seen:
+            raise self._bucket_missing()
+
+    def _bucket_missing(self) -> BucketMissing:
+        return BucketMissing(
+            f"bucket {self._bucket!r} does not exist at {self._settings.endpoint}: create it, or correct the store's "
+            "address"
+        )
+
+    @contextmanager
+    def _reported(self, key: str) -> Iterator[None]:
+        """Turns what the client says into this package's errors; the client's own words may hold a whole page."""
+        where = f"the S3 store at {self._settings.endpoint}"
+        try:
+            yield
+        except S3Error as error:
+            if error.code in _MISSING:
+                raise ArtifactMissing(f"{key} is not stored in bucket {self._bucket!r} of {where}") from error
+            if error.code == "NoSuchBucket":
+                raise self._bucket_missing() from error
+            if error.code in _FULL:
+                raise StoreFull(f"{where} has no room left ({error.code}); nothing was stored: enlarge it") from error
+            raise StoreUnavailable(
+                f"{where} refused {key} in bucket {self._bucket!r} ({error.code}): check its keys, its region and the "
+                "rights of this user"
+            ) from error
+        except (MinioException, HTTPError) as error:
+            status = f" {error._code}" if isinstance(error, InvalidResponseError) else ""
+            raise StoreUnavailable(
+                f"{where} does not answer as one ({type(error).__name__}{status}): check that it runs, that its "
+                "address is right, and whether it speaks TLS"
+            ) from error
+
+
+def _pool(settings: S3Settings) -> PoolManager:
+    retry = Retry(total=settings.retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
+    timeout = Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s)
+    return PoolManager(maxsize=16, timeout=timeout, retries=retry)
