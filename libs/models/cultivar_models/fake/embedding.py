@@ -1,9 +1,11 @@
-"""Vectors for texts: words in hashed places, so that texts which share words lie near."""
+"""Vectors for texts: words in hashed places, so that texts which share words, or use like ones, lie near."""
 
 import hashlib
 import math
 import re
 from functools import lru_cache
+
+from cultivar_models.fake.wording import meaning
 
 WIDTH = 64
 
@@ -19,8 +21,8 @@ def embedding(text: str) -> list[float]:
     """Returns the text's vector: 64 numbers, length 1; a text without a word gets the first axis."""
     vector = [0.0] * WIDTH
     for word in words(text):
-        for place, sign in _places(word):
-            vector[place] += sign
+        for place, weight in _places(word):
+            vector[place] += weight
     length = math.sqrt(sum(number * number for number in vector))
     if not length:
         return [1.0] + [0.0] * (WIDTH - 1)
@@ -34,6 +36,7 @@ def similarity(one: list[float], other: list[float]) -> float:
 
 @lru_cache(maxsize=65_536)
 def _places(word: str) -> tuple[tuple[int, float], ...]:
-    digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+    like, weight = meaning(word)
+    digest = hashlib.blake2b(like.encode(), digest_size=4).digest()
     # Two places a word: with 64 of them, two words that share one are then still told apart by the other.
-    return tuple((digest[at] % WIDTH, 1.0 if digest[at + 2] & 1 else -1.0) for at in (0, 1))
+    return tuple((digest[at] % WIDTH, weight if digest[at + 2] & 1 else -weight) for at in (0, 1))

@@ -23,6 +23,8 @@ _GROUPS = (
     ("give", "hand"), ("about", "on"),
 )  # fmt: skip
 _ALIKE = {word: tuple(other for other in group if other != word) for group in _GROUPS for word in group}
+_FIRST_OF = {word: group[0] for group in _GROUPS for word in group}
+_DRESSING = {word for text in (*_OPENINGS, *_ENDINGS, *_FILLERS) for word in re.findall(r"\w+", text.lower())}
 _MOST_TRIES = 6
 _WORD = re.compile(r"^(\W*)(.*?)(\W*)$")
 
@@ -52,6 +54,13 @@ def recombine(texts: list[str], made: list[str], chance: random.Random) -> str:
         if new not in texts and new not in made:
             return new
     return new
+
+
+def meaning(word: str) -> tuple[str, float]:
+    """Returns the word that stands for all of like meaning, and how much of a text's meaning it bears, 0 to 1."""
+    if word in _FIRST_OF:
+        return _FIRST_OF[word], 1.0
+    return word, 0.2 if word in _DRESSING or len(word) <= 3 else 1.0
 
 
 def _cut(words: list[str], chance: random.Random) -> int:
