@@ -1,7 +1,6 @@
 """The client of one served model."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -9,7 +8,6 @@ from typing import Any, Self
 
 from cultivar_models import readiness
 from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
-from cultivar_models.errors import ModelError
 from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
 from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
 from cultivar_models.retry import RetryPolicy
@@ -45,11 +43,16 @@ class ModelClient:
     ) -> None:
         self.endpoint = endpoint
         self.slots = Slots(concurrency)
-        self.usage = TokenUsage()
         self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
         self._transport = Transport(endpoint, self.slots, self._policy, timeout_s)
         self._recorder = recorder
         self._turns = Turns()
+        self._recorded = TokenUsage()
+
+    @property
+    def usage(self) -> TokenUsage:
+        """All that this client's calls cost, those that failed or were cancelled among them."""
+        return self._transport.usage + self._recorded
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -119,28 +122,17 @@ class ModelClient:
         self, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Any], call: str
     ) -> tuple[Any, TokenUsage]:
         if self._recorder is None:
-            return await self._pay(path, body, read)
+            return await self._transport.ask(path, body, read)
         key = call_key(path, body, call)
         async with self._turns.of(key):
             record = await self._recorder.get(key)
             if record is not None:
                 value, usage = from_record(record)
-                self.usage += usage
+                self._recorded += usage
                 return value, usage
-            value, usage = await self._pay(path, body, read)
+            value, usage = await self._transport.ask(path, body, read)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
-
-    async def _pay(
-        self, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Any]
-    ) -> tuple[Any, TokenUsage]:
-        try:
-            value, usage = await self._transport.ask(path, json.dumps(body).encode(), read)
-        except ModelError as error:
-            self.usage += error.usage
-            raise
-        self.usage += usage
-        return value, usage
 
 
 def _answer(choices: list[list[str]], usage: TokenUsage) -> Answer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -81,6 +81,7 @@ class Transport:
         self._named = f"{endpoint.url} (model {endpoint.model})"
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
+        self.usage = TokenUsage()
 
     async def __aenter__(self) -> Self:
         # Identity and no decoding: a small compressed answer could otherwise grow without bound in memory.
@@ -102,17 +103,23 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    async def ask(self, path: str, payload: bytes, read: Callable[[dict[str, Any]], T]) -> tuple[T, TokenUsage]:
+    async def ask(
+        self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], T]
+    ) -> tuple[T, TokenUsage]:
         """Posts a JSON body and returns what `read` makes of the answer, with what all tries cost.
 
         Raises ModelUnavailable, ModelRejected or ModelAnswerInvalid.
         """
+        payload = json.dumps(body).encode()
         tries = _Tries(self._policy)
-        while True:
-            found = await self._try_once(path, payload, read, tries)
-            if not isinstance(found, _Failure):
-                return found
-            await asyncio.sleep(tries.pause(found, asyncio.get_running_loop().time(), self._named))
+        try:
+            while True:
+                found = await self._try_once(path, payload, read, tries)
+                if not isinstance(found, _Failure):
+                    return found
+                await asyncio.sleep(tries.pause(found, asyncio.get_running_loop().time(), self._named))
+        finally:
+            self.usage += tries.usage
 
     async def get(self, path: str, timeout_s: float) -> tuple[int, Any]:
         """Gets a path once, outside the slots; returns the status and the JSON, None where it is none.

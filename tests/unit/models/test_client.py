@@ -203,6 +203,7 @@ async def test_cancel_is_prompt_and_frees_the_slots() -> None:
         await asyncio.gather(*calls, return_exceptions=True)
         assert time.monotonic() - started < 0.2
         assert all(call.cancelled() for call in calls)
+        assert client.usage == TokenUsage(calls=2)
         teacher.settings = teacher.settings.model_copy(update={"hang_rate": 0.0})
         assert (await client.chat(user("afterwards"), SAMPLING)).text
 

@@ -1,0 +1,87 @@
+"""The bound on requests under way, and how refusals move it."""
+
+import asyncio
+
+import pytest
+from cultivar_models.slots import Slots
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(limit=st.integers(1, 4), steps=st.lists(st.tuples(st.sampled_from("tgc"), st.integers(0, 9)), max_size=40))
+def test_however_waiters_come_and_go_no_slot_is_lost_or_lent_twice(limit: int, steps: list[tuple[str, int]]) -> None:
+    async def play() -> None:
+        slots = Slots(limit)
+        waiting: list[asyncio.Task[int]] = []
+        for step, number in steps:
+            held = [task for task in waiting if task.done()]
+            if step == "t":
+                waiting.append(asyncio.create_task(slots.take(again=number % 2 == 0)))
+            elif step == "g" and held:
+                waiting.remove(held[number % len(held)])
+                slots.give_back()
+            elif step == "c" and waiting:
+                task = waiting[number % len(waiting)]
+                if task.cancel():
+                    waiting.remove(task)
+            if number % 3:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        held = [task for task in waiting if task.done()]
+        assert slots.taken == len(held) <= limit
+        assert len(held) == limit or len(held) == len(waiting)
+        for task in waiting:
+            task.cancel()
+
+    asyncio.run(play())
+
+
+async def test_a_retry_goes_before_calls_that_were_never_tried() -> None:
+    slots = Slots(1)
+    await slots.take()
+    order: list[str] = []
+
+    async def wait(name: str, again: bool) -> None:
+        await slots.take(again)
+        order.append(name)
+        slots.give_back()
+
+    tasks = [asyncio.create_task(wait("fresh", False)), asyncio.create_task(wait("retry", True))]
+    await asyncio.sleep(0)
+    slots.give_back()
+    await asyncio.gather(*tasks)
+    assert order == ["retry", "fresh"]
+
+
+async def test_single_refusals_leave_the_limit_as_it_is() -> None:
+    slots = Slots(8)
+    for _ in range(20):
+        slots.refused(await slots.take())
+        slots.give_back()
+        slots.served()
+    assert slots.limit == 8
+
+
+async def test_refusals_in_a_row_halve_the_limit_once_for_all_that_were_under_way() -> None:
+    slots = Slots(16)
+    epochs = [await slots.take() for _ in range(16)]
+    for epoch in epochs:
+        slots.refused(epoch)
+    assert slots.limit == 8
+
+
+async def test_answers_bring_the_limit_back_to_where_it_began() -> None:
+    slots = Slots(8)
+    for _ in range(40):
+        slots.refused(await slots.take())
+        slots.give_back()
+    assert slots.limit == 1
+    for _ in range(100):
+        slots.served()
+    assert slots.limit == 8
+
+
+def test_no_concurrency_at_all_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="concurrency is 0"):
+        Slots(0)
