@@ -1,0 +1,26 @@
+"""The `cultivar` program: its own commands, and those of installed packages (entry points `cultivar.commands`)."""
+
+from importlib.metadata import entry_points
+
+import typer
+
+app = typer.Typer(
+    name="cultivar",
+    help="Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def main() -> None:
+    """Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured."""
+
+
+for entry in entry_points(group="cultivar.commands"):
+    try:
+        register = entry.load()
+    except ImportError:
+        # The client alone is installed: what runs services comes with the extra `services`.
+        continue
+    register(app)

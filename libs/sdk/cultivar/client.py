@@ -1,0 +1,61 @@
+"""The Python client: one channel, a stub for each service, and what every caller of a run needs."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from cultivar.channel import OPTIONS, credentials
+from cultivar.connection import Connection, find_connection
+from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.run.v1 import run_pb2
+
+Resource = TypeVar("Resource")
+FINAL_STATES = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
+
+
+class RunFailed(Exception):
+    """A run ended in another state than SUCCEEDED; the message is the run's own."""
+
+
+class Client:
+    """Calls the services of one server in one project; a context manager that closes the channel.
+
+    Calls raise grpc.RpcError; `explain` in cultivar.errors gives its sentence.
+    """
+
+    def __init__(self, connection: Connection | None = None, project: str = "default") -> None:
+        found = connection or find_connection()
+        self.project = project
+        self.console = found.console
+        self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
+        self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
+
+    @property
+    def parent(self) -> str:
+        """The name of the project, as requests want it."""
+        return f"projects/{self.project}"
+
+    def name(self, collection: str, identifier: str) -> str:
+        """Returns the name of a resource of the project."""
+        return f"{self.parent}/{collection}/{identifier}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.channel.close()
+
+
+def wait(changes: Iterator[Resource]) -> Resource:
+    """Follows the stream of a `Watch…` call to its end; raises RunFailed unless the run SUCCEEDED."""
+    last: Any = None
+    for change in changes:
+        last = change
+    if last is None or last.run.state != run_pb2.RUN_STATE_SUCCEEDED:
+        state = run_pb2.RunState.Name(last.run.state).removeprefix("RUN_STATE_") if last is not None else "unknown"
+        raise RunFailed(f"the run is {state}: {last.run.error.message if last is not None else 'nothing was received'}")
+    return last  # type: ignore[no-any-return]

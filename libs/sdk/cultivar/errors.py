@@ -1,0 +1,12 @@
+"""What a failed call says, for people."""
+
+import grpc
+
+
+def explain(error: grpc.RpcError) -> str:
+    """Returns the sentence of a failed call: the server's own, or what to do when there was no server."""
+    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    details = (error.details() if isinstance(error, grpc.Call) else None) or str(error)
+    if code is grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
+        return "the server does not answer: start it with `cultivar up`, or check CULTIVAR_ADDRESS"
+    return details

@@ -1,0 +1,74 @@
+"""Recorded answers of models: written in groups, so that a killed run pays again for no answer that it was given."""
+
+import asyncio
+from contextlib import suppress
+from contextvars import ContextVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cultivar_service import tables
+from cultivar_service.database import Database
+
+GROUP = 64
+GROUP_SECONDS = 0.2
+
+
+class Answers:
+    """The recorded answers of one run; a kill loses at most the last group that had not committed."""
+
+    def __init__(self, database: Database, run: str) -> None:
+        self._database = database
+        self._run = run
+        self._known: dict[str, bytes] = {}
+        self._waiting: dict[str, tuple[int, bytes]] = {}
+        self._part: ContextVar[int] = ContextVar("part", default=0)
+        self._full = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def load(self) -> None:
+        """Reads the answers that an earlier attempt left."""
+        statement = sa.select(tables.answer.c.key, tables.answer.c.body).where(tables.answer.c.run == self._run)
+        async with self._database.begin() as connection:
+            self._known = {key: bytes(body) for key, body in await connection.execute(statement)}
+
+    def of_part(self, number: int) -> None:
+        """Says that what the present task records from now on belongs to one part of the run."""
+        self._part.set(number)
+
+    async def get(self, key: str) -> bytes | None:
+        """Returns the answer that was recorded under a key; None where there is none."""
+        return self._known.pop(key, None)
+
+    async def put(self, key: str, answer: bytes) -> None:
+        """Records an answer with the next 64, or after 200 ms; raises what the group before failed with."""
+        self._waiting[key] = (self._part.get(), answer)
+        if len(self._waiting) >= GROUP:
+            self._full.set()
+        if self._writer is None or self._writer.done():
+            await self.flush()
+            self._writer = asyncio.create_task(self._write_group())
+
+    async def flush(self) -> None:
+        """Waits for the group that is being written; raises Unavailable where it could not be."""
+        if self._writer is not None:
+            await asyncio.shield(self._writer)
+
+    async def _write_group(self) -> None:
+        self._full.clear()
+        while self._waiting:
+            if len(self._waiting) < GROUP:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)
+            self._full.clear()
+            group, self._waiting = self._waiting, {}
+            rows = [{"run": self._run, "key": key, "part": part, "body": body} for key, (part, body) in group.items()]
+            async with self._database.begin() as connection:
+                await connection.execute(insert(tables.answer).values(rows).on_conflict_do_nothing())
+
+    async def prune(self, connection: AsyncConnection, part: int) -> None:
+        """Forgets the answers of a part that the transaction commits."""
+        await connection.execute(
+            sa.delete(tables.answer).where(tables.answer.c.run == self._run, tables.answer.c.part == part)
+        )

@@ -1,0 +1,79 @@
+"""PostgreSQL: one schema for each service, and migrations under a lock."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from cultivar_service.errors import Unavailable
+
+LOCK_TIMEOUT = "5s"
+SHARED_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """Connections of one service, whose unqualified table names lie in the service's own schema."""
+
+    def __init__(self, url: str, schema: str, *, pool_size: int = 8) -> None:
+        self.schema = schema
+        self.engine: AsyncEngine = create_async_engine(
+            url.replace("postgresql://", "postgresql+psycopg://", 1),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"options": f"-csearch_path={schema} -cidle_in_transaction_session_timeout=60000"},
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that commits at the end; raises Unavailable where the database does not answer."""
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise Unavailable("the database does not answer; the call may be repeated once it does") from error
+
+    async def migrate(self, *chains: Path) -> None:
+        """Makes the schema and brings the shared tables, then those of each chain, to their newest revision."""
+        async with self.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
+            for chain in (SHARED_MIGRATIONS, *chains):
+                await connection.run_sync(upgrade, self.schema, chain)
+
+    async def answers(self) -> bool:
+        """Tells whether the database answers a query."""
+        try:
+            async with self.begin() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Unavailable:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+def upgrade(connection: Connection, schema: str, chain: Path) -> None:
+    """Runs the revisions of a folder that the schema lacks; the folder's own name keeps its place in the schema."""
+    config = Config()
+    config.set_main_option("script_location", str(chain))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+
+    def steps(revision: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
+        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]
+
+    table = "shared_revision" if chain == SHARED_MIGRATIONS else "revision"
+    with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
+        environment.configure(connection=connection, version_table=table, version_table_schema=schema)
+        environment.run_migrations()

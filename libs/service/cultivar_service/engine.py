@@ -1,0 +1,297 @@
+"""Durable runs: any replica takes a run whose lease is free, works from its cursor, and commits under a fencing token.
+
+A kind of work is two functions. `advance` goes from the cursor to the end, committing as it goes; whatever it commits
+it never does again. `settle` turns what was committed into the result, inside the transaction that ends the run; it is
+called at the end, and also when the run is cancelled.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cultivar_service import leases, tables
+from cultivar_service.database import Database
+from cultivar_service.errors import CultivarError, StaleLease, Unavailable
+from cultivar_service.logs import log
+from cultivar_service.metrics import RUNS, RUNS_HELD
+from cultivar_service.runs import CANCELLED, CANCELLING, FAILED, RUNNING, SUCCEEDED, WAITING, Run
+from cultivar_service.translate import translate
+
+IDLE_SECONDS = 0.5
+HEARTBEAT_SECONDS = 1.5
+REPORT_SECONDS = 1.0
+MOST_FAILURES = 5
+LONGEST_BACKOFF = 60.0
+
+
+class Wait(Exception):
+    """Raised by work that cannot go on before something outside has happened."""
+
+    def __init__(self, waiting_for: str, seconds: float) -> None:
+        super().__init__(waiting_for)
+        self.waiting_for = waiting_for
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The result of a run, and where each of its inputs ended: `inputs` equals the sum of `outputs`."""
+
+    result: dict[str, Any]
+    inputs: int = 0
+    outputs: Mapping[str, int] = field(default_factory=dict)
+
+
+class Work(Protocol):
+    """What a kind of run does."""
+
+    async def advance(self, hold: "Hold") -> None:
+        """Works from the cursor to the end; may raise Wait."""
+        ...
+
+    async def settle(self, hold: "Hold", connection: AsyncConnection) -> Settled:
+        """Makes the result of what was committed, inside the transaction that ends the run."""
+        ...
+
+
+class Hold:
+    """A run that this process holds: its row, its token, and the only ways to change it."""
+
+    def __init__(self, database: Database, run: Run) -> None:
+        self.database = database
+        self.run = run
+        self.cursor = dict(run.cursor)
+        self.progress = dict(run.progress)
+        self.usage = dict(run.usage)
+        self._since = time.monotonic()
+        self._reported = 0.0
+
+    @property
+    def key(self) -> sa.ColumnElement[bool]:
+        """The condition that picks the row of the run."""
+        return tables.run.c.id == self.run.id
+
+    @asynccontextmanager
+    async def commit(self, **cursor: Any) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that advances the cursor; raises StaleLease, and commits nothing, if the run was lost."""
+        self._count_seconds()
+        values = {"cursor": {**self.cursor, **cursor}, "failures": 0}
+        async with self.database.begin() as connection:
+            await self.change(connection, values)
+            yield connection
+        self.cursor = values["cursor"]  # type: ignore[assignment]
+
+    async def change(self, connection: AsyncConnection, values: dict[str, Any]) -> None:
+        """Changes the row under the token, with progress and usage as they stand."""
+        known = {"progress": self.progress, "usage": self.usage, "update_time": sa.func.clock_timestamp()}
+        await leases.change_held(connection, tables.run, self.key, self.run.lease_token, {**known, **values})
+
+    async def report(self, *, now: bool = False, **progress: Any) -> None:
+        """Shows progress (stage, done, total, unit, counts, measures), at most once a second unless `now`."""
+        self.progress.update(progress)
+        if now or time.monotonic() - self._reported > REPORT_SECONDS:
+            self._reported = time.monotonic()
+            async with self.database.begin() as connection:
+                await self.change(connection, {})
+
+    def spend(self, **amounts: float) -> None:
+        """Adds to the usage of the run (calls, cached_calls, failed_calls, prompt_tokens, completion_tokens)."""
+        for name, amount in amounts.items():
+            self.usage[name] = self.usage.get(name, 0) + amount
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.spend(seconds=now - self._since)
+        self._since = now
+
+
+class Engine:
+    """Takes the runs of a service and works on them until drained."""
+
+    def __init__(self, database: Database, works: Mapping[str, Work], *, slots: int, lease_seconds: float) -> None:
+        self.database = database
+        self.works = dict(works)
+        self.slots = slots
+        self.lease_seconds = lease_seconds
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._held: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._nudge = asyncio.Event()
+
+    def start(self) -> None:
+        """Begins to take runs."""
+        self._loop = asyncio.create_task(self._take_runs())
+
+    def nudge(self) -> None:
+        """Lets the engine look for a run at once, as after one was made."""
+        self._nudge.set()
+
+    async def drain(self) -> None:
+        """Takes no more runs, stops those it holds and gives them back, to go on elsewhere or later."""
+        tasks = [task for task in (self._loop, *self._held) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take_runs(self) -> None:
+        while True:
+            try:
+                run = await self._take() if len(self._held) < self.slots else None
+            except Unavailable:
+                run = None
+            if run is None:
+                self._nudge.clear()
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._nudge.wait(), IDLE_SECONDS)
+                continue
+            task = asyncio.create_task(self._hold(run))
+            self._held.add(task)
+            task.add_done_callback(self._held.discard)
+            task.add_done_callback(lambda _: self._nudge.set())
+
+    async def _take(self) -> Run | None:
+        row = tables.run.c
+        awake = sa.or_(row.wake_time <= sa.func.now(), sa.and_(row.wake_time.is_(None), row.state != WAITING))
+        values = {
+            "state": sa.case((row.state == CANCELLING, CANCELLING), else_=RUNNING),
+            "start_time": sa.func.coalesce(row.start_time, sa.func.now()),
+            "update_time": sa.func.clock_timestamp(),
+            "attempt": row.attempt + 1,
+            # A lease that lapsed, rather than was given back, is a crash of whoever held it.
+            "failures": row.failures + sa.case((row.lease_until.is_(None), 0), else_=1),
+            "waiting_for": "",
+            "wake_time": None,
+        }
+        async with self.database.begin() as connection:
+            taken = await leases.take(
+                connection,
+                tables.run,
+                where=sa.and_(row.end_time.is_(None), row.kind.in_(self.works), awake),
+                order=row.create_time,
+                owner=self.owner,
+                seconds=self.lease_seconds,
+                values=values,
+            )
+        return Run.of(taken) if taken is not None else None
+
+    async def _hold(self, run: Run) -> None:
+        hold = Hold(self.database, run)
+        with RUNS_HELD.labels(run.kind).track_inprogress():
+            work = asyncio.create_task(self._work(hold))
+            heart = asyncio.create_task(self._beat(hold))
+            try:
+                await asyncio.wait({work, heart}, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    await cancelled(work)
+                    if heart.result() == CANCELLING:
+                        await self._end(hold, CANCELLED)
+            except asyncio.CancelledError:
+                await cancelled(work)
+                await self._give_back(hold)
+                raise
+            except (StaleLease, Unavailable):
+                log.warning("run_lost", run=run.id, kind=run.kind)
+            finally:
+                await cancelled(heart)
+
+    async def _beat(self, hold: Hold) -> str:
+        """Renews the lease until it is lost (""), paused (WAITING) or the run is to be cancelled (CANCELLING)."""
+        token, held_until = hold.run.lease_token, time.monotonic() + self.lease_seconds
+        while time.monotonic() < held_until:
+            await asyncio.sleep(min(HEARTBEAT_SECONDS, self.lease_seconds / 4))
+            try:
+                async with self.database.begin() as connection:
+                    row = await leases.renew(connection, tables.run, hold.key, token, self.lease_seconds)
+            except StaleLease:
+                return ""
+            except Unavailable:
+                continue
+            held_until = time.monotonic() + self.lease_seconds
+            if row["state"] == CANCELLING and hold.run.state != CANCELLING:
+                return CANCELLING
+            if row["state"] == WAITING:
+                async with self.database.begin() as connection:
+                    await hold.change(connection, leases.RELEASED)
+                return WAITING
+        return ""
+
+    async def _work(self, hold: Hold) -> None:
+        try:
+            if hold.run.state == CANCELLING:
+                return await self._end(hold, CANCELLED)
+            if hold.run.failures >= MOST_FAILURES:
+                raise CultivarError(f"the process that worked on it ended {MOST_FAILURES} times at the same place")
+            await self.works[hold.run.kind].advance(hold)
+            await self._end(hold, SUCCEEDED)
+        except Wait as wait:
+            await self._let_wait(hold, wait.waiting_for, wait.seconds, 0)
+        except StaleLease:
+            log.warning("run_lost", run=hold.run.id, kind=hold.run.kind)
+        except Exception as error:
+            await self._fail_or_retry(hold, error)
+
+    async def _fail_or_retry(self, hold: Hold, error: Exception) -> None:
+        failures = hold.run.failures + 1
+        known = translate(error)
+        lasting = type(known) is not CultivarError and not isinstance(known, Unavailable)
+        log.error(
+            "run_failed", run=hold.run.id, kind=hold.run.kind, failures=failures, exc_info=None if lasting else error
+        )
+        if lasting or failures >= MOST_FAILURES:
+            return await self._fail(hold, known)
+        await self._let_wait(hold, known.message, min(LONGEST_BACKOFF, 2.0**failures), failures)
+
+    async def _let_wait(self, hold: Hold, waiting_for: str, seconds: float, failures: int) -> None:
+        row = tables.run.c
+        # A run that was paused or cancelled meanwhile stays so.
+        ours = row.state == RUNNING
+        values = {
+            "state": sa.case((ours, WAITING), else_=row.state),
+            "waiting_for": sa.case((ours, waiting_for), else_=row.waiting_for),
+            "wake_time": sa.case((ours, sa.func.now() + timedelta(seconds=seconds)), else_=row.wake_time),
+            "failures": failures,
+            **leases.RELEASED,
+        }
+        async with self.database.begin() as connection:
+            await hold.change(connection, values)
+
+    async def _end(self, hold: Hold, state: str) -> None:
+        async with hold.commit() as connection:
+            settled = await self.works[hold.run.kind].settle(hold, connection)
+            outputs = dict(settled.outputs)
+            if state == SUCCEEDED and settled.inputs != sum(outputs.values()):
+                raise CultivarError(f"{settled.inputs} inputs became {outputs}: a row was lost or made twice")
+            result = {**settled.result, "inputs": settled.inputs, "outputs": outputs}
+            await self._close(hold, connection, {"state": state, "result": result})
+        log.info("run_ended", run=hold.run.id, kind=hold.run.kind, state=state)
+
+    async def _fail(self, hold: Hold, error: CultivarError) -> None:
+        detail = {"code": error.status.value[0], "message": error.message}
+        async with self.database.begin() as connection:
+            await self._close(hold, connection, {"state": FAILED, "error": detail})
+
+    async def _close(self, hold: Hold, connection: AsyncConnection, values: dict[str, Any]) -> None:
+        await connection.execute(sa.delete(tables.answer).where(tables.answer.c.run == hold.run.id))
+        await hold.change(connection, {**values, "end_time": sa.func.clock_timestamp(), **leases.RELEASED})
+        RUNS.labels(hold.run.kind, values["state"]).inc()
+
+    async def _give_back(self, hold: Hold) -> None:
+        with suppress(StaleLease, Unavailable):
+            async with self.database.begin() as connection:
+                await hold.change(connection, leases.RELEASED)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancels a task and waits until it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task

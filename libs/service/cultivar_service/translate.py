@@ -1,0 +1,45 @@
+"""One place where the errors of libraries become errors that a caller understands."""
+
+from cultivar_artifacts import ArtifactMissing, CorruptArtifact, StoreFull, StoreUnavailable
+from cultivar_models import ModelAnswerInvalid, ModelRejected, ModelUnavailable
+from pydantic import ValidationError
+
+from cultivar_service.errors import (
+    CultivarError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+
+KNOWN: dict[type[Exception], type[CultivarError]] = {
+    ArtifactMissing: NotFound,
+    CorruptArtifact: FailedPrecondition,
+    StoreFull: ResourceExhausted,
+    StoreUnavailable: Unavailable,
+    ModelUnavailable: Unavailable,
+    ModelRejected: FailedPrecondition,
+    ModelAnswerInvalid: FailedPrecondition,
+}
+
+
+def translate(error: Exception) -> CultivarError:
+    """Returns the error that a caller is shown; what is not known becomes an internal error without its text."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, CultivarError):
+        return error
+    if isinstance(error, ValidationError):
+        return invalid(error)
+    for kind, known in KNOWN.items():
+        if isinstance(error, kind):
+            return known(str(error))
+    return CultivarError(f"an internal error ({type(error).__name__}): the service's log has the rest")
+
+
+def invalid(error: ValidationError, prefix: str = "") -> InvalidArgument:
+    """Returns what pydantic found wrong first, with the path of the field."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
+    return InvalidArgument(f"{path}: {first['msg']}" if path else str(first["msg"]), field=path)

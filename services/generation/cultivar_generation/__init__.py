@@ -1,0 +1,1 @@
+"""Generation: teachers, prompts and strategies that write candidates out of seeds."""

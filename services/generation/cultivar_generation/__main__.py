@@ -1,0 +1,37 @@
+"""Wiring of the generation service: `python -m cultivar_generation` runs it alone."""
+
+from pathlib import Path
+
+from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar_service.engine import Engine
+from cultivar_service.parts import Parts, Service
+from cultivar_service.runs import Runs
+from cultivar_service.serving import main
+from cultivar_service.settings import Settings
+
+from cultivar_generation.preview import Previewer
+from cultivar_generation.runner import GenerationWork
+from cultivar_generation.service import GenerationServicer
+
+KIND = "generation"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def build(parts: Parts) -> Service:
+    """Builds the service from its parts."""
+    database = await parts.database("generation", MIGRATIONS)
+    work = GenerationWork(database, parts.store, parts.models)
+    engine = Engine(database, {KIND: work}, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
+    runs = Runs(database, KIND, "generationRuns")
+    servicer = GenerationServicer(database, runs, engine, Previewer(database, parts.store, parts.models))
+    return Service(
+        name=KIND,
+        packages=["cultivar.generation.v1.GenerationService"],
+        add=lambda server: generation_pb2_grpc.add_GenerationServiceServicer_to_server(servicer, server),
+        engine=engine,
+        database=database,
+    )
+
+
+if __name__ == "__main__":
+    main(Settings(), build)

@@ -1,0 +1,127 @@
+"""What a generation run is to do, resolved: strategies with their defaults, prompts by version, the calls by number."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from cultivar_models import Sampling
+from cultivar_records import Example, Message, Provenance, TaskSpec, example_id
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cultivar_generation.prompts import Prompt
+from cultivar_generation.strategies import STRATEGIES, Draft, Plan
+
+
+class Use(BaseModel):
+    """One use of a strategy, resolved: stored whole with the run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    strategy: str
+    params: dict[str, Any]
+    prompt: str = Field(description="The prompt with its version.")
+    prompt_digest: str
+    count: int = Field(ge=1, le=10_000_000)
+
+
+class RunSpec(BaseModel):
+    """What a generation run is to do, resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: str = Field(description="The digest of the seeds' manifest.")
+    task: TaskSpec
+    uses: tuple[Use, ...] = Field(min_length=1)
+    teacher: str
+    random_seed: int = 0
+    round: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One planned call of a run: what the model is sent, and what its answer is read with."""
+
+    id: str
+    use: Use
+    prompt: Prompt
+    plan: Plan
+    text: str
+    seed: int
+
+
+class Calls:
+    """The calls of a run by number; a call depends on the run and its number alone, so a resumed run plans the same."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[Example], prompts: Sequence[Prompt]) -> None:
+        self._spec = spec
+        self._seeds = sorted(seeds, key=lambda seed: seed.id)
+        self._uses = [
+            (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
+            for use, prompt in zip(spec.uses, prompts, strict=True)
+        ]
+        self._sizes = [-(-use.count // strategy.per_call(config)) for use, _, strategy, config in self._uses]
+
+    def __len__(self) -> int:
+        return sum(self._sizes)
+
+    def range(self, start: int, end: int) -> Iterator[Call]:
+        """Yields the calls from a number up to another."""
+        return (self._call(number) for number in range(start, min(end, len(self))))
+
+    def _call(self, number: int) -> Call:
+        place, within = 0, number
+        while within >= self._sizes[place]:
+            within -= self._sizes[place]
+            place += 1
+        use, prompt, strategy, config = self._uses[place]
+        identifier = f"{place}-{within}"
+        random = Random(f"{self._spec.random_seed}/{identifier}")
+        plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
+        return Call(identifier, use, prompt, plan, prompt.render(plan.variables), random.getrandbits(31))
+
+    def read(self, call: Call, answer: str) -> tuple[list[Draft], list[str]]:
+        """Returns the drafts of an answer, and why the rest of it is none."""
+        config = STRATEGIES[call.use.strategy].Config.model_validate(call.use.params)
+        drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config)
+        return drafts.good, drafts.malformed
+
+
+def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
+    """Returns how the model is to be sampled for a call."""
+    return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=call.plan.stop, seed=call.seed)
+
+
+def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, draft: Draft) -> Example:
+    """Makes a candidate of a draft; raises ValueError where it is no example of the task."""
+    first = call.plan.seeds[0]
+    label = draft.answer if spec.task.labels and draft.answer in spec.task.labels else None
+    try:
+        return Example(
+            id=example_id(run, call.id, ordinal),
+            task=spec.task.kind,
+            messages=(Message(role="user", content=draft.text), Message(role="assistant", content=draft.answer)),
+            label=label,
+            provenance=Provenance(
+                origin="candidate",
+                family=first.provenance.family,
+                run=run,
+                seeds=tuple(seed.id for seed in call.plan.seeds),
+                strategy=call.use.strategy,
+                prompt=call.prompt.versioned_name,
+                prompt_digest=call.prompt.digest,
+                teacher=spec.teacher,
+                model=model,
+                call=call.id,
+                ordinal=ordinal,
+                round=spec.round,
+            ),
+        )
+    except ValidationError as error:
+        raise ValueError(error.errors(include_input=False, include_url=False)[0]["msg"]) from error
+
+
+def digest_text(text: str) -> str:
+    """Returns SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

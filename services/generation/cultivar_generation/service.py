@@ -1,0 +1,153 @@
+"""The generation servicer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from cultivar.audit.v1 import audit_pb2
+from cultivar.generation.v1 import generation_pb2 as pb
+from cultivar.generation.v1 import generation_pb2_grpc as pb_grpc
+from cultivar_service.audit import audit_runs
+from cultivar_service.audit_codec import encode_report
+from cultivar_service.database import Database
+from cultivar_service.engine import Engine
+from cultivar_service.example_codec import encode_example
+from cultivar_service.idempotency import once
+from cultivar_service.names import check_id, project_of, split_name
+from cultivar_service.paging import page_size
+from cultivar_service.principal import current_principal
+from cultivar_service.runs import Runs
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cultivar_generation import codec, store
+from cultivar_generation.plan import RunSpec
+from cultivar_generation.preview import Previewer
+from cultivar_generation.prompts import compiled
+from cultivar_generation.strategies import STRATEGIES
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class GenerationServicer(pb_grpc.GenerationServiceServicer):
+    """Decodes a request, calls, and encodes the answer."""
+
+    def __init__(self, database: Database, runs: Runs, engine: Engine, previewer: Previewer) -> None:
+        self._database = database
+        self._runs = runs
+        self._engine = engine
+        self._previewer = previewer
+
+    async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
+        """Creates a generation run."""
+        project = project_of(request.parent, "parent")
+        spec = await self._resolve(project, request.spec)
+        principal = current_principal.get()
+        run = await self._runs.create(principal, project, request.request_id, spec.model_dump(mode="json"))
+        self._engine.nudge()
+        return codec.encode_generation_run(run)
+
+    async def _resolve(self, project: str, spec: pb.GenerationSpec) -> RunSpec:
+        names = [codec.prompt_of_use(project, use, place) for place, use in enumerate(spec.strategies)]
+        async with self._database.begin() as connection:
+            prompts = {place: await store.get_prompt(connection, project, name) for place, name in enumerate(names)}
+            resolved = codec.decode_spec(project, spec, prompts)
+            await store.get_teacher(connection, project, resolved.teacher)
+        return resolved
+
+    async def GetGenerationRun(self, request: pb.GetGenerationRunRequest, context: Context) -> pb.GenerationRun:
+        """Returns a generation run."""
+        return codec.encode_generation_run(await self._runs.get(*split_name(request.name, self._runs.collection)))
+
+    async def ListGenerationRuns(
+        self, request: pb.ListGenerationRunsRequest, context: Context
+    ) -> pb.ListGenerationRunsResponse:
+        """Lists the generation runs of a project."""
+        project = project_of(request.parent, "parent")
+        page = await self._runs.list(project, page_size(request.page_size), request.page_token)
+        runs = [codec.encode_generation_run(run) for run in page.items]
+        return pb.ListGenerationRunsResponse(generation_runs=runs, next_page_token=page.next_page_token)
+
+    async def WatchGenerationRun(
+        self, request: pb.WatchGenerationRunRequest, context: Context
+    ) -> AsyncIterator[pb.GenerationRun]:
+        """Streams a generation run until it ends."""
+        async for run in self._runs.watch(*split_name(request.name, self._runs.collection)):
+            yield codec.encode_generation_run(run)
+
+    async def CancelGenerationRun(self, request: pb.CancelGenerationRunRequest, context: Context) -> pb.GenerationRun:
+        """Cancels a generation run."""
+        name = split_name(request.name, self._runs.collection)
+        return codec.encode_generation_run(await self._runs.cancel(current_principal.get(), *name))
+
+    async def Preview(self, request: pb.PreviewRequest, context: Context) -> pb.PreviewResponse:
+        """Makes a few candidates and stores nothing."""
+        project = project_of(request.parent, "parent")
+        outcomes = await self._previewer.preview(project, await self._resolve(project, request.spec))
+        calls = [
+            pb.PreviewCall(
+                prompt=outcome.call.text,
+                answer=outcome.raw,
+                candidates=[encode_example(example) for example in outcome.candidates],
+                malformed=[outcome.cause] if outcome.cause else outcome.malformed,
+            )
+            for outcome in outcomes
+        ]
+        return pb.PreviewResponse(calls=calls)
+
+    async def ListStrategies(self, request: pb.ListStrategiesRequest, context: Context) -> pb.ListStrategiesResponse:
+        """Lists the strategies."""
+        return pb.ListStrategiesResponse(strategies=[codec.encode_strategy(name) for name in sorted(STRATEGIES)])
+
+    async def CreatePrompt(self, request: pb.CreatePromptRequest, context: Context) -> pb.Prompt:
+        """Creates a version of a prompt."""
+        project = project_of(request.parent, "parent")
+        prompt = codec.decode_prompt(check_id(request.prompt_id, "prompt_id"), request.prompt)
+        compiled(prompt.template)
+
+        async def effect(connection: AsyncConnection) -> pb.Prompt:
+            made = await store.add_prompt(connection, current_principal.get(), project, prompt)
+            return codec.encode_prompt(project, made)
+
+        return await once(self._database, request, pb.Prompt, effect)
+
+    async def GetPrompt(self, request: pb.GetPromptRequest, context: Context) -> pb.Prompt:
+        """Returns a version of a prompt."""
+        project, name = split_name(request.name, "prompts")
+        async with self._database.begin() as connection:
+            return codec.encode_prompt(project, await store.get_prompt(connection, project, name))
+
+    async def ListPrompts(self, request: pb.ListPromptsRequest, context: Context) -> pb.ListPromptsResponse:
+        """Lists the prompts of a project."""
+        project = project_of(request.parent, "parent")
+        async with self._database.begin() as connection:
+            prompts = await store.list_prompts(connection, project)
+        return pb.ListPromptsResponse(prompts=[codec.encode_prompt(project, prompt) for prompt in prompts])
+
+    async def RegisterTeacher(self, request: pb.RegisterTeacherRequest, context: Context) -> pb.Teacher:
+        """Registers a teacher."""
+        project = project_of(request.parent, "parent")
+        teacher_id, spec = check_id(request.teacher_id, "teacher_id"), codec.decode_teacher(request.teacher)
+
+        async def effect(connection: AsyncConnection) -> pb.Teacher:
+            await store.put_teacher(connection, current_principal.get(), project, teacher_id, spec)
+            return codec.encode_teacher(project, teacher_id, *await store.get_teacher(connection, project, teacher_id))
+
+        return await once(self._database, request, pb.Teacher, effect)
+
+    async def GetTeacher(self, request: pb.GetTeacherRequest, context: Context) -> pb.Teacher:
+        """Returns a teacher."""
+        project, teacher_id = split_name(request.name, "teachers")
+        async with self._database.begin() as connection:
+            return codec.encode_teacher(project, teacher_id, *await store.get_teacher(connection, project, teacher_id))
+
+    async def ListTeachers(self, request: pb.ListTeachersRequest, context: Context) -> pb.ListTeachersResponse:
+        """Lists the teachers of a project."""
+        project = project_of(request.parent, "parent")
+        async with self._database.begin() as connection:
+            teachers = await store.list_teachers(connection, project)
+        return pb.ListTeachersResponse(teachers=[codec.encode_teacher(project, *teacher) for teacher in teachers])
+
+    async def Audit(self, request: audit_pb2.AuditRequest, context: Context) -> audit_pb2.AuditReport:
+        """Checks what the service holds of a project."""
+        project = project_of(request.parent, "parent")
+        return encode_report("generation", await audit_runs(self._database, project))

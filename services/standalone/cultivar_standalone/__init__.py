@@ -1,0 +1,1 @@
+"""All services in one process, with the embedded database, store and teachers."""

@@ -1,0 +1,55 @@
+"""The commands that this package adds to the command line: `cultivar up`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cultivar.connection import default_data_dir
+from cultivar_service.logs import configure_logs
+from cultivar_service.parts import StartError
+from cultivar_service.serving import Host
+from cultivar_service.settings import Settings
+
+from cultivar_standalone.up import Up, run_up
+
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The gRPC port; 0 takes any free one.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
+
+
+def up(
+    data_dir: DataDir = None,
+    port: Port = None,
+    metrics_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of /metrics.")] = None,
+    console_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of the web pages.")] = None,
+    only: Annotated[str, typer.Option(help="Services to run, separated by commas; all when empty.")] = "",
+    database_url: Annotated[str, typer.Option(help="A PostgreSQL to use instead of the embedded one.")] = "",
+    artifacts: Annotated[str, typer.Option(help="A folder or s3://bucket/prefix to keep artifacts in.")] = "",
+    ray_address: Annotated[str, typer.Option(help="A Ray cluster to use instead of a local one.")] = "",
+    teachers_url: Annotated[str, typer.Option(help="A teachers application to use, ending in /v1.")] = "",
+    cpus: Annotated[int, typer.Option(min=0, help="Cores for teachers and training; 0 for all.")] = 0,
+) -> None:
+    """Runs all services on this machine until Ctrl-C; data stays in the data folder."""
+    ports = {"port": port, "metrics_port": metrics_port, "console_port": console_port}
+    texts = {"database_url": database_url, "artifacts": artifacts, "teachers_url": teachers_url}
+    given = {name: value for name, value in {**ports, **texts}.items() if value not in (None, "")}
+    settings = Settings().model_copy(update=given)
+    configure_logs(settings.log_format)
+    try:
+        asyncio.run(run_up(Up(data_dir or default_data_dir(), only, ray_address, cpus), settings, announce))
+    except StartError as error:
+        typer.echo(f"cultivar: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def announce(host: Host) -> None:
+    """Prints where the process listens."""
+    typer.echo(f"cultivar is up: gRPC at {host.listening.address}, metrics at http://{host.listening.metrics}/metrics")
+    for service in host.services:
+        if service.url:
+            typer.echo(f"{service.name}: {service.url}")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(up)

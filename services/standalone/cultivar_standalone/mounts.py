@@ -1,0 +1,17 @@
+"""The services that one process can mount, by name. To add one, add its row."""
+
+from cultivar_generation.__main__ import build as generation
+from cultivar_service.parts import Build, StartError
+
+BUILDS: dict[str, Build] = {
+    "generation": generation,
+}
+
+
+def chosen(only: str) -> list[Build]:
+    """Returns the services of a comma-separated list, all for the empty one; raises StartError for an unknown name."""
+    names = [name.strip() for name in only.split(",") if name.strip()] or list(BUILDS)
+    unknown = [name for name in names if name not in BUILDS]
+    if unknown:
+        raise StartError(f"there is no service {unknown[0]!r}: --only takes {', '.join(BUILDS)}")
+    return [BUILDS[name] for name in names]

@@ -1,0 +1,80 @@
+"""What tests share: a real PostgreSQL, a host that serves some services, a client, a fake teacher."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from cultivar_models.fake import FakeTeacher
+from cultivar_service.logs import configure_logs
+from cultivar_service.parts import Build
+from cultivar_service.serving import Host
+from cultivar_service.settings import Settings
+from cultivar_standalone.postgres import start_postgres
+
+configure_logs("console")
+Start = Callable[..., Awaitable[Host]]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of this test process, by its address."""
+    folder = Path(tempfile.mkdtemp(prefix="cultivar-test-"))
+    server = start_postgres(folder / "postgres")
+    yield server.get_uri()
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """An empty database of this test alone."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    yield postgres.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a host on free ports, with its own database and folder, and leases that lapse soon."""
+    (tmp_path / "artifacts").mkdir()
+    return Settings(
+        database_url=database_url,
+        artifacts=str(tmp_path / "artifacts"),
+        token_file=tmp_path / "token",
+        port=0,
+        metrics_port=0,
+        console_port=0,
+        lease_seconds=2.0,
+        drain_seconds=1.0,
+    )
+
+
+@pytest.fixture
+async def start(settings: Settings) -> AsyncIterator[Start]:
+    """Starts hosts that serve the given services, and stops them at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*builds: Build, **changed: object) -> Host:
+            host = Host(settings.model_copy(update=changed))
+            await host.start(builds)
+            stack.push_async_callback(host.stop)
+            return host
+
+        yield start
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def teacher() -> AsyncIterator[FakeTeacher]:
+    """A fake teacher: a real server of the OpenAI protocol."""
+    async with FakeTeacher() as fake:
+        yield fake

@@ -1,0 +1,70 @@
+"""kill -9 in the middle of a generation run: it goes on where it was, and pays again only within the bound."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cultivar.audit.v1 import audit_pb2
+from cultivar.generation.v1 import generation_pb2 as pb
+from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.run.v1 import run_pb2
+from cultivar_artifacts import load_manifest, open_store, read_shards
+from cultivar_models.fake import FakeSettings, FakeTeacher
+from cultivar_records import from_table
+from cultivar_service.answers import GROUP
+from cultivar_service.parts import make_artifact_schema
+from cultivar_service.peers import open_channel
+from tests.processes import Server
+from tests.seeds import TASK, commit_examples, seeds
+
+PARENT = "projects/default"
+CALLS = 600
+IN_FLIGHT = 16
+
+
+@pytest.mark.parametrize("answered_before_kill", [40, 300, 560])
+async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in_flight_and_one_group(
+    database_url: str, tmp_path: Path, teacher: FakeTeacher, answered_before_kill: int
+) -> None:
+    teacher.settings = FakeSettings(latency_s=0.02)
+    store = open_store(str(tmp_path / "artifacts"))
+    await make_artifact_schema(database_url)
+    flags = ("--only", "generation", "--database-url", database_url, "--artifacts", str(tmp_path / "artifacts"))
+    server = Server(tmp_path / "data", *flags)
+    connection = await server.start()
+    stub = open_stub(connection.address, connection.token)
+    run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()))
+    while sum(teacher.stats.answers_per_body.values()) < answered_before_kill:
+        await asyncio.sleep(0.01)
+    await server.kill()
+    connection = await server.start()
+    stub = open_stub(connection.address, connection.token)
+    async for change in stub.WatchGenerationRun(pb.WatchGenerationRunRequest(name=run.name)):
+        run = change
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    assert run.run.progress.counts["answered"] == CALLS
+    manifest = await load_manifest(store, "default", run.candidates.split("/")[-1])
+    made = [example.id async for table in read_shards(store, manifest) for example in from_table(table)]
+    assert Counter(made).most_common(1)[0][1] == 1
+    assert len(made) == run.run.progress.counts["candidates"]
+    repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
+    assert repeated <= IN_FLIGHT + GROUP
+    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
+    assert [finding.check for finding in report.findings if not finding.holds] == []
+    assert await server.stop() == 0
+
+
+def open_stub(address: str, token: str) -> Any:
+    """Opens the generation service of a server."""
+    return generation_pb2_grpc.GenerationServiceStub(open_channel(address, token))
+
+
+async def create_run(stub: Any, teacher: FakeTeacher, seeds_name: str) -> pb.GenerationRun:
+    """Creates a run of 600 calls against the fake teacher."""
+    fake = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=IN_FLIGHT)
+    await stub.RegisterTeacher(pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake))
+    use = pb.StrategyUse(strategy="rewrite", count=CALLS)
+    spec = pb.GenerationSpec(seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake")
+    return await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))
