@@ -20,7 +20,9 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the endpoint's url must begin with http:// or https:// and name a host, as in http://host/v1")
+            raise ValueError(
+                "the endpoint's url must begin with http:// or https:// and name a host, as in http://host/v1"
+            )
         if "@" in parts.netloc or parts.query:
             raise ValueError("the endpoint's url must hold no user, password or query; give the key as api_key")
         if not self.model:

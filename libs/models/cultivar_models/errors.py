@@ -1,9 +1,9 @@
 """The errors of model calls.
 
-    ModelError
-      ModelUnavailable     the server did not answer, although it was asked again: try later, or repair the server
-      ModelRejected        the server refuses this request: the caller must change it
-      ModelAnswerInvalid   the server answers, but not what the protocol says
+ModelError
+  ModelUnavailable     the server did not answer, although it was asked again: try later, or repair the server
+  ModelRejected        the server refuses this request: the caller must change it
+  ModelAnswerInvalid   the server answers, but not what the protocol says
 """
 
 from cultivar_models.endpoint import TokenUsage

@@ -61,9 +61,10 @@ class _Tries:
                 self.usage,
             )
         pause = self.policy.wait(self.failures, failure.retry_after)
+        tries = "try" if self.failures == 1 else "tries"
         if self.failures > self.policy.retries or now + pause >= self.ends:
             raise ModelUnavailable(
-                f"{named} gave no answer in {self.failures} tries; the last time it {failure.reason}. "
+                f"{named} gave no answer in {self.failures} {tries}; the last time it {failure.reason}. "
                 "Check that it runs and how much it bears, then ask again; give more time if it is only slow",
                 self.usage,
             )
@@ -157,9 +158,7 @@ class Transport:
 
     async def _send(self, path: str, payload: bytes, timeout_s: float) -> tuple[int, float | None, bytes]:
         timeout = aiohttp.ClientTimeout(total=max(0.001, timeout_s))
-        async with self._open().post(
-            self._url(path), data=payload, timeout=timeout, allow_redirects=False
-        ) as response:
+        async with self._open().post(self._url(path), data=payload, timeout=timeout, allow_redirects=False) as response:
             body = await _bounded(response)
             return response.status, retry_after_seconds(response.headers.get("Retry-After")), body
 
@@ -228,5 +227,3 @@ def _error_code(body: bytes) -> str:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
     return code if isinstance(code, str) and len(code) <= 64 and code.replace("_", "").isalnum() else ""
-
-

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from cultivar_models import (
@@ -29,6 +30,15 @@ def client_of(teacher: FakeTeacher, **options: object) -> ModelClient:
 
 def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits five seconds at most."""
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("what was waited for did not come to be")
 
 
 async def test_a_chat_answer_says_its_text_and_what_it_cost() -> None:
@@ -85,6 +95,15 @@ async def test_the_deadline_ends_all_tries_together() -> None:
     assert time.monotonic() - started < 1
 
 
+async def test_a_single_try_does_not_outlast_the_deadline() -> None:
+    policy = RetryPolicy(deadline_s=0.2)
+    async with FakeTeacher(hang_rate=1) as teacher, client_of(teacher, policy=policy, timeout_s=60) as client:
+        started = time.monotonic()
+        with pytest.raises(ModelUnavailable, match="in 1 try; the last time it did not answer in time"):
+            await client.chat(user("hello there"), SAMPLING)
+    assert time.monotonic() - started < 1
+
+
 async def test_retry_after_is_waited_for() -> None:
     slow = FakeTeacher(fail_first=1, fail_first_as="too_many", retry_after_s=0.3)
     async with slow as teacher, client_of(teacher) as client:
@@ -102,14 +121,15 @@ async def test_a_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
 
 
 async def test_a_waiting_retry_frees_its_slot() -> None:
-    slow = FakeTeacher(fail_first=1, fail_first_as="too_many", retry_after_s=0.4)
+    slow = FakeTeacher(fail_first=1, fail_first_as="too_many", retry_after_s=0.7)
     async with slow as teacher, client_of(teacher, concurrency=1) as client:
         refused = asyncio.create_task(client.chat(user("first"), SAMPLING))
-        while not teacher.stats.outcomes["too_many"]:
-            await asyncio.sleep(0.005)
+        await until(lambda: teacher.stats.outcomes["too_many"] == 1)
         teacher.settings = teacher.settings.model_copy(update={"fail_first": 0})
-        await client.chat(user("second"), SAMPLING)
-        assert not refused.done()
+        started = time.monotonic()
+        for number in range(5):
+            await client.chat(user(f"other {number}"), SAMPLING)
+        assert time.monotonic() - started < 0.5 and not refused.done()
         assert (await refused).usage.calls == 2
 
 
@@ -195,8 +215,7 @@ async def test_when_the_first_of_two_calls_alike_is_cancelled_the_second_goes_on
 async def test_cancel_is_prompt_and_frees_the_slots() -> None:
     async with FakeTeacher(hang_rate=1) as teacher, client_of(teacher, concurrency=2) as client:
         calls = [asyncio.create_task(client.chat(user(f"text {n}"), SAMPLING)) for n in range(5)]
-        while teacher.stats.in_flight < 2:
-            await asyncio.sleep(0.005)
+        await until(lambda: teacher.stats.in_flight == 2)
         started = time.monotonic()
         for call in calls:
             call.cancel()
