@@ -2,8 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Generator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -117,13 +116,8 @@ def _document(project: str, digest: str) -> str:
     return f"{require_project(project)}/manifests/{require_digest(digest)}.json"
 
 
-async def _in_thread(items: Generator[T, None, None], at_once: int = 1) -> AsyncIterator[T]:
+async def _in_thread(items: Iterator[T], at_once: int = 1) -> AsyncIterator[T]:
     """Runs a blocking generator in worker threads, `at_once` items a step."""
-    try:
-        while batch := await asyncio.to_thread(lambda: tuple(islice(items, at_once))):
-            for item in batch:
-                yield item
-    finally:
-        # A cancelled step is still running in its thread; the generator then closes itself when that step ends.
-        with suppress(ValueError):
-            items.close()
+    while batch := await asyncio.to_thread(lambda: tuple(islice(items, at_once))):
+        for item in batch:
+            yield item

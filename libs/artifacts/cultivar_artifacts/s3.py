@@ -85,7 +85,7 @@ class S3Store(CheckedStore):
             while True:
                 try:
                     for piece in self._body(key, position, chunk):
-                        position += len(piece)
+                        position, left = position + len(piece), self._settings.retries
                         yield piece
                     return
                 except _CUT:
