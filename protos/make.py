@@ -1,5 +1,6 @@
 """Makes the stubs under libs/sdk from the protos beside this file, after linting them: `python protos/make.py [FOLDER]`."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +9,8 @@ from tempfile import TemporaryDirectory
 
 PROTOS = Path(__file__).parent
 STUBS = PROTOS.parent / "libs" / "sdk"
+PROGRAMS = Path(sys.executable).parent
+"""Where buf and the plug-ins of the compiler are: beside this interpreter."""
 
 
 def sources() -> list[str]:
@@ -23,24 +26,25 @@ def includes() -> list[str]:
 
 def protoc(*flags: str) -> None:
     """Runs the compiler that grpcio-tools carries; raises CalledProcessError where it refuses."""
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *includes(), *flags, *sources()], check=True)
+    command = [sys.executable, "-m", "grpc_tools.protoc", *includes(), *flags, *sources()]
+    subprocess.run(command, check=True, env={**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"})
 
 
 def lint() -> None:
     """Lints an image that protoc wrote, so that protos of others need no copy here."""
-    buf = Path(sys.executable).parent / "buf"
     with TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
         protoc(f"--descriptor_set_out={image}", "--include_imports", "--include_source_info")
         rules = (PROTOS / "buf.yaml").read_text()
         # The image carries Google's protos too, whose comments are not ours to write.
         paths = [flag for source in sources() for flag in ("--path", source)]
-        subprocess.run([str(buf), "lint", str(image), "--config", rules, *paths], check=True)
+        subprocess.run([str(PROGRAMS / "buf"), "lint", str(image), "--config", rules, *paths], check=True)
 
 
 def make(folder: Path) -> None:
     """Writes the modules and their type stubs into a folder."""
-    protoc(f"--python_out={folder}", f"--grpc_python_out={folder}", f"--mypy_out=quiet:{folder}", f"--mypy_grpc_out=quiet:{folder}")
+    protoc(*(f"--{kind}_out={folder}" for kind in ("python", "grpc_python")))
+    protoc(*(f"--{kind}_out=quiet:{folder}" for kind in ("mypy", "mypy_grpc")))
     for path in folder.rglob("v1"):
         (path / "__init__.py").touch()
         (path.parent / "__init__.py").touch()

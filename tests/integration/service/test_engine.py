@@ -1,0 +1,228 @@
+"""Durable runs: one holder at a time, nothing done twice, nothing lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cultivar_service import leases, tables
+from cultivar_service.audit import audit_runs
+from cultivar_service.database import Database
+from cultivar_service.engine import Engine, Hold, Settled, Wait
+from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
+from cultivar_service.principal import SYSTEM
+from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+STEPS = 6
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated schema."""
+    database = Database(database_url, "example")
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+class Counting:
+    """Work of six steps; says which were done, and can be told to stumble."""
+
+    def __init__(self, pause: float = 0.01) -> None:
+        self.pause = pause
+        self.done: list[tuple[str, int]] = []
+        self.stumble: list[Exception] = []
+        self.lose = 0
+
+    async def advance(self, hold: Hold) -> None:
+        for step in range(hold.cursor.get("next", 0), STEPS):
+            await asyncio.sleep(self.pause)
+            if self.stumble:
+                raise self.stumble.pop()
+            async with hold.commit(next=step + 1):
+                self.done.append((hold.run.id, step))
+
+    async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
+        done = hold.cursor.get("next", 0)
+        return Settled({"steps": done}, inputs=done, outputs={"done": done - self.lose})
+
+
+def engine(database: Database, work: Counting, **changed: Any) -> Engine:
+    """An engine of one kind of run whose leases lapse soon."""
+    return Engine(database, {"counting": work}, **{"slots": 4, "lease_seconds": 1.0, **changed})
+
+
+async def finish(runs: Runs, run: Run) -> Run:
+    """Follows a run to its end."""
+    async with asyncio.timeout(30):
+        async for change in runs.watch(run.project, run.id):
+            run = change
+    return run
+
+
+@pytest.fixture
+def runs(database: Database) -> Runs:
+    """The runs of the example."""
+    return Runs(database, "counting", "countingRuns")
+
+
+async def test_two_engines_share_the_runs_and_no_step_is_done_twice(database: Database, runs: Runs) -> None:
+    work = Counting()
+    made = [await runs.create(SYSTEM, "default", f"r{number}", {"n": number}) for number in range(20)]
+    engines = [engine(database, work), engine(database, work)]
+    for each in engines:
+        each.start()
+    ended = [await finish(runs, run) for run in made]
+    for each in engines:
+        await each.drain()
+    assert {run.state for run in ended} == {SUCCEEDED}
+    assert sorted(work.done) == sorted({(run.id, step) for run in made for step in range(STEPS)})
+
+
+async def test_a_drained_run_is_given_back_and_goes_on_elsewhere_where_it_was(database: Database, runs: Runs) -> None:
+    work = Counting(pause=0.1)
+    first, second = engine(database, work), engine(database, work)
+    run = await runs.create(SYSTEM, "default", "", {})
+    first.start()
+    async for change in runs.watch("default", run.id):
+        if change.cursor.get("next", 0) >= 2:
+            break
+    await first.drain()
+    second.start()
+    assert (await finish(runs, run)).state == SUCCEEDED
+    await second.drain()
+    assert [step for _, step in work.done] == list(range(STEPS))
+
+
+async def test_a_stale_token_changes_nothing(database: Database, runs: Runs) -> None:
+    run = await runs.create(SYSTEM, "default", "", {})
+    take: dict[str, Any] = {"where": sa.true(), "order": tables.run.c.id, "owner": "a", "seconds": 0.05}
+    async with database.begin() as connection:
+        await leases.take(connection, tables.run, **take)
+    await asyncio.sleep(0.1)
+    async with database.begin() as connection:
+        later = await leases.take(connection, tables.run, **{**take, "seconds": 10})
+    assert later is not None
+    with pytest.raises(StaleLease):
+        async with Hold(database, Run.of({**later, "lease_token": 1})).commit(next=9):
+            pass
+    assert (await runs.get("default", run.id)).cursor == {}
+
+
+async def test_a_lease_that_lapsed_is_stale_even_when_nobody_took_it(database: Database, runs: Runs) -> None:
+    await runs.create(SYSTEM, "default", "", {})
+    async with database.begin() as connection:
+        taken = await leases.take(
+            connection, tables.run, where=sa.true(), order=tables.run.c.id, owner="a", seconds=0.05
+        )
+    assert taken is not None
+    await asyncio.sleep(0.1)
+    with pytest.raises(StaleLease):
+        async with Hold(database, Run.of(taken)).commit(next=1):
+            pass
+
+
+async def test_twenty_takers_of_five_rows_get_each_row_once(database: Database, runs: Runs) -> None:
+    for _ in range(5):
+        await runs.create(SYSTEM, "default", "", {})
+
+    async def take(owner: int) -> Any:
+        async with database.begin() as connection:
+            return await leases.take(
+                connection, tables.run, where=sa.true(), order=tables.run.c.id, owner=str(owner), seconds=30
+            )
+
+    taken = [row["id"] for row in await asyncio.gather(*(take(owner) for owner in range(20))) if row is not None]
+    assert len(taken) == len(set(taken)) == 5
+
+
+async def test_an_error_that_may_pass_is_waited_out_and_one_that_lasts_fails_the_run(
+    database: Database, runs: Runs
+) -> None:
+    work = Counting()
+    work.stumble = [Unavailable("the teacher does not answer")]
+    first = engine(database, work)
+    first.start()
+    assert (await finish(runs, await runs.create(SYSTEM, "default", "", {}))).state == SUCCEEDED
+    work.stumble = [FailedPrecondition("the seeds are empty")]
+    failed = await finish(runs, await runs.create(SYSTEM, "default", "", {}))
+    await first.drain()
+    assert failed.state == FAILED
+    assert failed.error is not None
+    assert failed.error["message"] == "the seeds are empty"
+
+
+async def test_a_run_that_lost_a_row_does_not_succeed(database: Database, runs: Runs) -> None:
+    work = Counting()
+    work.lose = 1
+    first = engine(database, work)
+    first.start()
+    async with asyncio.timeout(10):
+        run = await runs.create(SYSTEM, "default", "", {})
+        async for change in runs.watch("default", run.id):
+            if change.failures or change.final:
+                run = change
+                break
+    await first.drain()
+    assert run.state != SUCCEEDED
+
+
+async def test_a_paused_run_rests_until_it_is_resumed(database: Database, runs: Runs) -> None:
+    work = Counting(pause=0.3)
+    first = engine(database, work)
+    run = await runs.create(SYSTEM, "default", "", {})
+    first.start()
+    await asyncio.sleep(0.4)
+    await runs.pause(SYSTEM, "default", run.id)
+    await asyncio.sleep(2.2)
+    before = len(work.done)
+    await asyncio.sleep(0.8)
+    paused = await runs.get("default", run.id)
+    assert (paused.state, paused.waiting_for, len(work.done)) == (WAITING, "resume", before)
+    await runs.resume(SYSTEM, "default", run.id)
+    assert (await finish(runs, run)).state == SUCCEEDED
+    await first.drain()
+    assert [step for _, step in work.done] == list(range(STEPS))
+
+
+async def test_work_that_waits_is_woken_again_and_can_be_cancelled_meanwhile(database: Database, runs: Runs) -> None:
+    class Waiting(Counting):
+        async def advance(self, hold: Hold) -> None:
+            raise Wait("a person", 60)
+
+    first = engine(database, Waiting())
+    first.start()
+    run = await runs.create(SYSTEM, "default", "", {})
+    async for change in runs.watch("default", run.id):
+        if change.state == WAITING:
+            assert change.waiting_for == "a person"
+            break
+    await runs.cancel(SYSTEM, "default", run.id)
+    assert (await finish(runs, run)).state == CANCELLED
+    await first.drain()
+
+
+async def test_the_audit_names_a_run_that_does_not_add_up(database: Database, runs: Runs) -> None:
+    run = await runs.create(SYSTEM, "default", "", {})
+    async with database.begin() as connection:
+        broken = {"state": SUCCEEDED, "end_time": sa.func.now(), "result": {"inputs": 3, "outputs": {"kept": 2}}}
+        await connection.execute(sa.update(tables.run).values(**broken))
+    findings = await audit_runs(database, "default")
+    assert [run.id] in [finding.offenders for finding in findings]
+
+
+async def test_an_unforeseen_error_is_tried_again_and_then_fails_the_run_without_its_text(
+    database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_service.engine.LONGEST_BACKOFF", 0.05)
+    work = Counting()
+    work.stumble = [ValueError("a secret text") for _ in range(9)]
+    first = engine(database, work)
+    first.start()
+    failed = await finish(runs, await runs.create(SYSTEM, "default", "", {}))
+    await first.drain()
+    assert failed.state == FAILED
+    assert failed.error is not None
+    assert "secret" not in failed.error["message"]
