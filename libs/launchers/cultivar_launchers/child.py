@@ -1,9 +1,9 @@
 """Runs one program as a guarded child process and follows it."""
 
 import asyncio
-import hashlib
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -34,15 +34,16 @@ async def start_child(program: Program, data_dir: Path, environment: Mapping[str
             env=environment,
             start_new_session=True,
         )
-    except OSError as error:
+    except BaseException as error:
         spec_file.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise LaunchFailed(f"no process could be started for {program.name}: {error.strerror}") from error
     return ChildJob(program, process, spec_file)
 
 
 def _write_spec(program: Program, data_dir: Path) -> Path:
-    digest = hashlib.sha256(f"{program.name}\n{program.attempt}".encode()).hexdigest()[:32]
-    path = processes_folder(data_dir).resolve() / f"{digest}.spec"
+    path = processes_folder(data_dir).resolve() / f"{secrets.token_hex(16)}.spec"
     path.touch(mode=0o600)
     path.write_text(json.dumps(dict(program.spec)))
     return path

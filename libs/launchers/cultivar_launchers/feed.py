@@ -19,7 +19,7 @@ def parse_event(line: str) -> Event | None:
         return None
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or not isinstance(kind := value.pop("event", None), str):
         return None

@@ -71,6 +71,7 @@ class LocalRay:
         self._head: Head | None = None
         self._state = RayState(Phase.ABSENT, "Ray starts at its first use")
         self._starting = asyncio.Lock()
+        self._last: ChildJob | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -112,17 +113,23 @@ class LocalRay:
         return self._head
 
     async def _start(self) -> None:
+        if self._last is not None:
+            await self._last.wait()
         began = time.monotonic()
         self._state = RayState(Phase.STARTING, "Ray is starting; this takes some seconds")
         settings = _SETTINGS | {"RAY_AUTH_TOKEN_PATH": str(_token_file(self.data_dir))}
         job = await start_child(self._program(), self.data_dir, base_environment(self.data_dir) | settings)
+        self._last = job
         try:
             address = await asyncio.wait_for(_ready_address(job), START_SECONDS)
-        except BaseException as error:
-            job.kill(f"Ray was not ready within {START_SECONDS:.0f} s")
-            self._state = RayState(Phase.FAILED, f"Ray did not start: {error or type(error).__name__}")
-            if isinstance(error, TimeoutError):
-                raise RayUnavailable(self._state.words) from error
+        except (TimeoutError, RayUnavailable) as error:
+            words = f"Ray did not start: {error or f'it was not ready within {START_SECONDS:.0f} s'}"
+            self._state = RayState(Phase.FAILED, words)
+            await job.end(words)
+            raise RayUnavailable(words) from error
+        except BaseException:
+            self._state = RayState(Phase.ABSENT, "the start of Ray was given up; its next use starts it again")
+            job.kill("the start of Ray was given up")
             raise
         self._head = Head(job, address, settings | {"RAY_ADDRESS": address})
         seconds = time.monotonic() - began

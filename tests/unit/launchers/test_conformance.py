@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cultivar_launchers import Event, InvalidProgram, Job, Launcher, Program, StaleAttempt
+from cultivar_launchers import Event, Job, Launcher, Program, StaleAttempt
 
 PROGRAMS = Path(__file__).with_name("programs")
 
@@ -110,9 +110,3 @@ async def test_close_stops_every_job(launcher: Launcher) -> None:
         await first_event(job)
     await launcher.close(grace=0.1)
     assert [(await job.wait()).error for job in jobs] == ["the program was stopped"] * 2
-
-
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"module": "os; rm"}, {"attempt": 0}, {"cpus": 0}])
-def test_a_program_that_is_described_wrongly_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidProgram):
-        Program(**{"name": "a", "module": "b.c", **wrong})

@@ -7,7 +7,7 @@ import threading
 from cultivar_launchers.program import emit, read_spec
 
 spec = read_spec()
-hidden = "import subprocess,sys;p=subprocess.Popen(['sleep','600'],start_new_session=True);print(p.pid)"
+hidden = "import subprocess,sys;p=subprocess.Popen(['sleep','600'],start_new_session=True,stdout=-3);print(p.pid)"
 answer = subprocess.run([sys.executable, "-c", hidden], stdout=subprocess.PIPE, check=True, start_new_session=True)
 emit("ready", pid=int(answer.stdout))
 if spec.get("waits"):
