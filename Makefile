@@ -4,11 +4,13 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements/base.txt requirements/services.txt requirements/ray.txt requirements/dev.txt
+PARALLEL ?= -n 2
+PYTEST ?= -q
 export HF_HUB_OFFLINE := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint protos requirements clean
+.PHONY: help setup demo test test-browser test-model test-faults lint protos requirements clean
 
 help: ## Prints this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,19 @@ $(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
+test: setup ## Runs the fast tests: unit, contract and integration (under 15 minutes on 2 cores).
+	$(BIN)/python -m pytest tests/unit tests/contract $(PARALLEL) $(PYTEST)
+	$(BIN)/python -m pytest tests/integration $(PARALLEL) $(PYTEST)
+
+test-browser: setup ## Runs the console's tests in a real Chromium.
+	$(BIN)/python -m pytest tests/browser $(PYTEST)
+
+test-model: setup ## Runs the tests with the real small model, Ray Serve and Ray Train; LONG=1 runs them whole.
+	$(BIN)/python -m pytest tests/model $(PYTEST)
+
+test-faults: setup ## Runs the kill -9 tests and the other faults.
+	$(BIN)/python -m pytest tests/faults $(PYTEST)
+
 protos: setup ## Makes the stubs under libs/sdk from protos/, after linting them.
 	$(BIN)/python protos/make.py
 
@@ -31,7 +46,7 @@ requirements: ## Pins requirements/*.txt anew from pyproject.toml.
 lint: setup ## Checks style, types, import arrows and protos.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy libs services
 	$(BIN)/lint-imports
 
 clean: ## Removes the virtual environment and caches.

@@ -1,6 +1,7 @@
 """What tests share: a real PostgreSQL, a host that serves some services, a client, a fake teacher."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,8 +18,25 @@ from cultivar_service.serving import Host
 from cultivar_service.settings import Settings
 from cultivar_standalone.postgres import start_postgres
 
+SKIPS = Path(__file__).parent / "skips.txt"
 configure_logs("console")
 Start = Callable[..., Awaitable[Host]]
+_unlisted: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes a skipped test whose reason tests/skips.txt does not list."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        allowed = [line for line in SKIPS.read_text().splitlines() if line and not line.startswith("#")]
+        if not any(reason in report.longrepr[2] for reason in allowed):
+            _unlisted.append(f"{report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fails a run of CI that skipped what it must not skip."""
+    if _unlisted and os.environ.get("CI"):
+        print("\nskipped, and not listed in tests/skips.txt:", *_unlisted, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
