@@ -3,16 +3,18 @@
 import asyncio
 from collections import deque
 
-_REFUSALS_IN_A_ROW = 4
+_SHORTEST_WINDOW = 32
+_TOO_LARGE_A_SHARE = 1 / 3
 
 
 class Slots:
     """Bounds the requests under way, and learns from refusals how many the server bears.
 
     A call that is tried again goes before calls that were never tried: else its deadline would pass in the queue.
-    Single refusals change nothing, for many servers refuse a fixed share; several in a row with no success between
-    them halve the limit, once for all the requests that were then under way. Each success lets it grow again, by one
-    for each full round of requests, up to where it began.
+    Single refusals change nothing, for many servers refuse a small share whatever they bear. When a third of a round of
+    requests is refused, the limit halves, once for all the requests that were then under way. Each success lets it
+    grow again, by one for each full round, up to where it began. A round is counted in answers, never in refusals in a
+    row: these come at once, where answers take their time, so a few always arrive together.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,6 +24,7 @@ class Slots:
         self._limit = float(limit)
         self._fresh: deque[asyncio.Future[None]] = deque()
         self._retries: deque[asyncio.Future[None]] = deque()
+        self._seen = 0
         self._refusals = 0
         self._epoch = 0
         self.taken = 0
@@ -34,7 +37,7 @@ class Slots:
     async def take(self, again: bool = False) -> int:
         """Waits for a free slot; `again` says that the call was tried before.
 
-        Returns a number to hand to `refused`: it tells requests that began before a halving from those after it.
+        Returns a number to hand to `served` or `refused`: it tells requests from before a halving from later ones.
         """
         if self.taken < self.limit and not self._retries and not self._fresh:
             self.taken += 1
@@ -55,22 +58,29 @@ class Slots:
         self.taken -= 1
         self._hand_out()
 
-    def served(self) -> None:
-        """Notes that the server answered a request in full."""
-        self._refusals = 0
+    def served(self, epoch: int) -> None:
+        """Notes that the server answered a request in full; `epoch` is what `take` returned."""
+        self._judge(epoch, refused=False)
         if self._limit < self._most:
             self._limit = min(self._most, self._limit + 1 / self._limit)
             self._hand_out()
 
     def refused(self, epoch: int) -> None:
         """Notes that the server refused a request because it has too many; `epoch` is what `take` returned."""
+        self._judge(epoch, refused=True)
+
+    def _judge(self, epoch: int, refused: bool) -> None:
         if epoch != self._epoch:
             return
-        self._refusals += 1
-        if self._refusals >= _REFUSALS_IN_A_ROW:
+        self._seen += 1
+        self._refusals += refused
+        window = max(_SHORTEST_WINDOW, self.limit)
+        too_many = self._refusals >= window * _TOO_LARGE_A_SHARE
+        if too_many:
             self._limit = max(1.0, self._limit / 2)
-            self._refusals = 0
             self._epoch += 1
+        if too_many or self._seen >= window:
+            self._seen = self._refusals = 0
 
     def _hand_out(self) -> None:
         while self.taken < self.limit and (self._retries or self._fresh):

@@ -153,7 +153,7 @@ class Transport:
         if status >= 300:
             tries.usage += TokenUsage(failed_calls=1)
             raise rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
-        self._slots.served()
+        self._slots.served(epoch)
         return _read(body, read, tries)
 
     async def _send(self, path: str, payload: bytes, timeout_s: float) -> tuple[int, float | None, bytes]:

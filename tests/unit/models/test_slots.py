@@ -54,31 +54,36 @@ async def test_a_retry_goes_before_calls_that_were_never_tried() -> None:
     assert order == ["retry", "fresh"]
 
 
-async def test_single_refusals_leave_the_limit_as_it_is() -> None:
-    slots = Slots(8)
-    for _ in range(20):
-        slots.refused(await slots.take())
-        slots.give_back()
-        slots.served()
-    assert slots.limit == 8
+async def test_a_small_share_of_refusals_leaves_the_limit_as_it_is_though_they_come_first() -> None:
+    slots = Slots(64)
+    for _ in range(50):
+        epochs = [await slots.take() for _ in range(64)]
+        for epoch in epochs[:8]:
+            slots.refused(epoch)
+        for epoch in epochs[8:]:
+            slots.served(epoch)
+        for _ in epochs:
+            slots.give_back()
+    assert slots.limit == 64
 
 
-async def test_refusals_in_a_row_halve_the_limit_once_for_all_that_were_under_way() -> None:
-    slots = Slots(16)
-    epochs = [await slots.take() for _ in range(16)]
+async def test_a_third_refused_halves_the_limit_once_for_all_that_were_under_way() -> None:
+    slots = Slots(64)
+    epochs = [await slots.take() for _ in range(64)]
     for epoch in epochs:
         slots.refused(epoch)
-    assert slots.limit == 8
+    assert slots.limit == 32
 
 
 async def test_answers_bring_the_limit_back_to_where_it_began() -> None:
     slots = Slots(8)
-    for _ in range(40):
+    for _ in range(100):
         slots.refused(await slots.take())
         slots.give_back()
     assert slots.limit == 1
     for _ in range(100):
-        slots.served()
+        slots.served(await slots.take())
+        slots.give_back()
     assert slots.limit == 8
 
 
