@@ -8,6 +8,7 @@ import grpc
 
 from cultivar.channel import OPTIONS, credentials
 from cultivar.connection import Connection, find_connection
+from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar.run.v1 import run_pb2
 
@@ -30,6 +31,7 @@ class Client:
         self.project = project
         self.console = found.console
         self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
+        self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
 
     @property
