@@ -11,6 +11,7 @@ from cultivar.connection import Connection, find_connection
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar.run.v1 import run_pb2
+from cultivar.training.v1 import training_pb2_grpc
 
 Resource = TypeVar("Resource")
 FINAL_STATES = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
@@ -33,6 +34,7 @@ class Client:
         self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
         self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
+        self.training = training_pb2_grpc.TrainingServiceStub(self.channel)
 
     @property
     def parent(self) -> str:
