@@ -1,0 +1,32 @@
+"""Metrics of labels, and how sure one may be of them: intervals, paired tests, and what a test can see."""
+
+from cultivar_statistics.metrics import METRICS, Confusion, accuracy, confusion_matrix, macro_f1
+from cultivar_statistics.proportions import (
+    McNemar,
+    discordance,
+    mcnemar,
+    minimum_detectable_gain,
+    rows_to_detect,
+    wilson,
+)
+from cultivar_statistics.resampling import DRAWS, Comparison, Estimate, bootstrap, paired_bootstrap, seeds_bootstrap
+
+__all__ = [
+    "DRAWS",
+    "METRICS",
+    "Comparison",
+    "Confusion",
+    "Estimate",
+    "McNemar",
+    "accuracy",
+    "bootstrap",
+    "confusion_matrix",
+    "discordance",
+    "macro_f1",
+    "mcnemar",
+    "minimum_detectable_gain",
+    "paired_bootstrap",
+    "rows_to_detect",
+    "seeds_bootstrap",
+    "wilson",
+]
