@@ -1,7 +1,7 @@
 """What can be said of texts without a model: normal form, near-duplicates, overlap, repetition, legibility."""
 
-from cultivar_texts.legibility import GOPHER_WORD_LENGTH, CharacterModel, Legibility, legibility
 from cultivar_texts.near_duplicates import NearDuplicates, Neighbour
+from cultivar_texts.nonsense import GOPHER_WORD_LENGTH, CharacterModel, Legibility, legibility
 from cultivar_texts.overlap import (
     containment,
     echo_share,
@@ -11,7 +11,7 @@ from cultivar_texts.overlap import (
     ngram_overlap,
     rouge_l,
 )
-from cultivar_texts.repetition import GOPHER_LIMITS, exceeded, repetition
+from cultivar_texts.repeats import GOPHER_LIMITS, exceeded, repetition
 from cultivar_texts.words import ngrams, normal_form, shingles, words
 
 __all__ = [

@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+
 from cultivar_texts.buckets import Buckets, Pairs
 from cultivar_texts.overlap import jaccard
 from cultivar_texts.sketches import Bands, Keys, sketch, unpack
@@ -46,7 +47,7 @@ class NearDuplicates:
     """Holds texts by id and finds those near another.
 
     `width` is the number of words in a run; a text of fewer words is near only those of the same normal form. Texts
-    of the same normal form are held once. Memory is about 600 bytes for a text of 30 words. Raises ValueError for a
+    of the same normal form are held once. Memory is about 1 KB for a text of 30 words. Raises ValueError for a
     threshold that is not above 0 and at most 1, or a width below 1.
     """
 
