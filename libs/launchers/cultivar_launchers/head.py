@@ -31,14 +31,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.set())
     spec = read_spec()
     # Whatever way this process ends, the kernel ends the processes of the head with it.
-    node = _HeadWithoutDashboard(_parameters(spec), head=True, shutdown_at_exit=True, spawn_reaper=True)
+    node = _HeadWithoutDashboard(_parameters(spec), head=True, shutdown_at_exit=False, spawn_reaper=True)
     write_ray_address(node.gcs_address, spec["folder"])
     emit("ready", address=node.gcs_address)
     while not stopping.wait(_LOOK_SECONDS):
         if dead := node.dead_processes():
             emit("error", message=f"a process of Ray ended by itself: {', '.join(kind for kind, _ in dead)}")
-            return 1
-    return 0
+            break
+    # There is nothing to save, and a raylet that is asked politely waits ten seconds for an actor that stays.
+    node.kill_all_processes(check_alive=False, allow_graceful=False)
+    return 0 if stopping.is_set() else 1
 
 
 def _parameters(spec: dict[str, Any]) -> RayParams:

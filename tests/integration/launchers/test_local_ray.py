@@ -1,6 +1,7 @@
 """Local Ray: one, on 127.0.0.1, behind its token, gone when it is told to go."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from cultivar_launchers import (
 
 from tests.integration.launchers.conftest import marked
 
+PROGRAMS = Path(__file__).with_name("programs")
 ECHO = "cultivar_launchers.echo"
 # The second makes Ray try twice to be let in, and not twenty times.
 ENVIRONMENT = {"ECHO_VARIABLE": "handed on", "RAY_NUM_REDIS_GET_RETRIES": "2"}
@@ -76,6 +78,17 @@ async def test_a_program_ends_when_its_ray_dies(ray: LocalRay, tmp_path: Path) -
     next(process for process in marked(tmp_path) if process.name() == "gcs_server").kill()
     outcome = await asyncio.wait_for(job.wait(), 10)
     assert outcome.error and "Ray ended" in outcome.error
+
+
+async def test_stopping_waits_for_no_actor_and_leaves_no_process(ray: LocalRay, tmp_path: Path) -> None:
+    program = Program("lingering", "lingering", env={"PYTHONPATH": str(PROGRAMS)})
+    outcome = await (await LocalRayLauncher(ray).start(program)).wait()
+    assert outcome.result and outcome.result["pid"] in {process.pid for process in marked(tmp_path)}
+    began = time.monotonic()
+    await ray.stop()
+    assert time.monotonic() - began < 3
+    assert marked(tmp_path) == []
+    assert [path.name for path in (tmp_path / "processes").iterdir()] == ["owner"]
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_repeated(ray: LocalRay, tmp_path: Path) -> None:

@@ -95,8 +95,13 @@ async def test_when_the_guard_is_killed_its_program_ends_at_once(tmp_path: Path)
 def test_the_end_of_the_thread_that_started_it_does_not_end_a_program(tmp_path: Path) -> None:
     owner_id(tmp_path)
     started: list[subprocess.Popen[bytes]] = []
-    command = _guard(tmp_path, "sh", "-c", "read line < /dev/null; echo begun; sleep 0.3; exit 7")
-    thread = threading.Thread(target=lambda: started.append(subprocess.Popen(command, stdout=subprocess.PIPE)))
+    command = _guard(tmp_path, "sh", "-c", "echo begun; sleep 0.3; exit 7")
+
+    def start() -> None:
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        assert started[0].stdout and started[0].stdout.readline() == b"begun\n"
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
     started[0].communicate(timeout=5)
