@@ -8,8 +8,10 @@ import grpc
 
 from cultivar.channel import OPTIONS, credentials
 from cultivar.connection import Connection, find_connection
+from cultivar.evaluation.v1 import evaluation_pb2_grpc
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.review.v1 import review_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2_grpc
 
@@ -32,8 +34,10 @@ class Client:
         self.project = project
         self.console = found.console
         self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
+        self.evaluation = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
+        self.review = review_pb2_grpc.ReviewServiceStub(self.channel)
         self.training = training_pb2_grpc.TrainingServiceStub(self.channel)
 
     @property
