@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from cultivar.campaigns.v1 import campaigns_pb2_grpc
 from cultivar.channel import OPTIONS, credentials
 from cultivar.connection import Connection, find_connection
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
@@ -34,6 +35,7 @@ class Client:
         self.project = project
         self.console = found.console
         self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
+        self.campaigns = campaigns_pb2_grpc.CampaignsServiceStub(self.channel)
         self.evaluation = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
