@@ -9,6 +9,7 @@ import grpc
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
 from cultivar.channel import OPTIONS, credentials
 from cultivar.connection import Connection, find_connection
+from cultivar.datasets.v1 import datasets_pb2_grpc
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.generation.v1 import generation_pb2_grpc
@@ -36,6 +37,7 @@ class Client:
         self.console = found.console
         self.channel = grpc.secure_channel(found.address, credentials(found.token), options=OPTIONS)
         self.campaigns = campaigns_pb2_grpc.CampaignsServiceStub(self.channel)
+        self.datasets = datasets_pb2_grpc.DatasetsServiceStub(self.channel)
         self.evaluation = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)

@@ -1,11 +1,13 @@
 """The services that one process can mount, by name. To add one, add its row."""
 
+from cultivar_datasets.__main__ import build as datasets
 from cultivar_evaluation.__main__ import build as evaluation
 from cultivar_generation.__main__ import build as generation
 from cultivar_review.__main__ import build as review
 from cultivar_service.parts import Build, StartError
 
 BUILDS: dict[str, Build] = {
+    "datasets": datasets,
     "evaluation": evaluation,
     "generation": generation,
     "review": review,

@@ -1,0 +1,1 @@
+"""Datasets: files in and out, imports and splits, selection, dataset versions and lineage."""
