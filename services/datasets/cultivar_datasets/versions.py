@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cultivar_artifacts import ArtifactStore, File, Manifest, load_manifest, read_shards, split_rows
 from cultivar_records import EXAMPLE_SCHEMA, Example
-from cultivar_service.artifacts import Output, artifact_name
+from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
 from cultivar_service.engine import Hold, Settled
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +20,7 @@ from cultivar_datasets import store as tables
 from cultivar_datasets.card import write_card
 from cultivar_datasets.errors import SourceUnusable
 from cultivar_datasets.leaks import HeldOut
+from cultivar_datasets.scores import read_scores
 from cultivar_datasets.selection import Pool, Selection, select
 from cultivar_datasets.selectors import Choice
 from cultivar_datasets.sources import example_shards, example_tables
@@ -59,7 +59,7 @@ class VersionWork:
     async def _pool(self, hold: Hold, spec: VersionSpec, manifests: Sequence[Manifest], held_out: HeldOut) -> Pool:
         pool, seen = Pool([]), set[str]()
         for source, manifest in zip(spec.sources, manifests, strict=True):
-            scores = await self._scores(hold.run.project, source)
+            scores = await read_scores(self._store, hold.run.project, source.scores)
             choices: list[Choice] = []
             async for examples in example_shards(self._store, manifest):
                 pool.rows += len(examples)
@@ -73,21 +73,6 @@ class VersionWork:
                 await hold.report(done=pool.rows)
             pool.choices.append(choices)
         return pool
-
-    async def _scores(self, project: str, source: Source) -> dict[str, float]:
-        """Reads the mean score of each example; raises SourceUnusable for rows of another form."""
-        if not source.scores:
-            return {}
-        manifest = await load_manifest(self._store, project, source.scores)
-        found: dict[str, list[float]] = defaultdict(list)
-        async for table in read_shards(self._store, manifest):
-            if not {"example", "score"} <= set(table.column_names):
-                name = artifact_name(project, source.scores)
-                raise SourceUnusable(f"{name} has no scores: its rows need the columns example and score")
-            for row in table.select(["example", "score"]).to_pylist():
-                if row["score"] is not None:
-                    found[row["example"]].append(float(row["score"]))
-        return {example: sum(scores) / len(scores) for example, scores in found.items()}
 
     async def _write(self, hold: Hold, manifests: Sequence[Manifest], selection: Selection) -> None:
         ids, output = sorted(selection.chosen), Output(self._store, hold)

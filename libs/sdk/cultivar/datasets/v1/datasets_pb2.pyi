@@ -736,7 +736,7 @@ class Source(_message.Message):
     limit: _builtins.int
     """The most examples to take from it; 0 for all."""
     scores: _builtins.str
-    """Scores that rank its examples: an artifact, by name, whose rows have `example` and `score`; empty for none."""
+    """Scores that rank its examples, the mean for each: an artifact of reviews or of verdicts, by name; empty for none."""
     def __init__(
         self,
         *,
