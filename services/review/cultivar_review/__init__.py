@@ -1,0 +1,1 @@
+"""Review: queues of tasks that people lease, read and review."""

@@ -1,0 +1,110 @@
+"""What the reviews of a queue say: shares with their intervals, scores, tags, reviewers, times."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import sqrt
+from statistics import median
+
+from cultivar_review.queues import QueueSpec
+from cultivar_review.reviews import Reviewed
+
+Z = 1.959963984540054
+"""The quantile of the normal distribution for an interval of 95%."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of reviews that accept, with its 95% interval."""
+
+    key: str
+    reviewed: int
+    accepted: int
+    low: float
+    high: float
+
+    @property
+    def rate(self) -> float:
+        """The share, 0 to 1; 0 without a review."""
+        return self.accepted / self.reviewed if self.reviewed else 0.0
+
+
+@dataclass(frozen=True)
+class ReviewerSummary:
+    """The reviews of one reviewer."""
+
+    reviewer: str
+    kind: str
+    program: str
+    reviewed: int
+    accepted: int
+    median_seconds: float
+
+
+@dataclass
+class Report:
+    """What the reviews of a queue say."""
+
+    acceptance: Share
+    by_label: list[Share]
+    by_strategy: list[Share]
+    scores: dict[str, list[int]]
+    tags: dict[str, int]
+    reviewers: list[ReviewerSummary] = field(default_factory=list)
+    median_seconds: float = 0.0
+
+
+def wilson(accepted: int, reviewed: int) -> tuple[float, float]:
+    """Returns the 95% score interval of a share, 0 to 1 without a trial (Wilson, JASA 22, 1927)."""
+    if not reviewed:
+        return 0.0, 1.0
+    rate, spread = accepted / reviewed, Z * Z / reviewed
+    middle = rate + spread / 2
+    half = Z * sqrt(rate * (1 - rate) / reviewed + spread / (4 * reviewed))
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def share(key: str, found: Iterable[Reviewed]) -> Share:
+    """Returns the share of some reviews that accepts."""
+    decisions = Counter(reviewed.review.decision for reviewed in found)
+    return Share(key, decisions.total(), decisions["accept"], *wilson(decisions["accept"], decisions.total()))
+
+
+def shares(found: Iterable[tuple[str, Reviewed]]) -> list[Share]:
+    """Returns the shares of groups of reviews, by key."""
+    groups: defaultdict[str, list[Reviewed]] = defaultdict(list)
+    for key, reviewed in found:
+        groups[key].append(reviewed)
+    return [share(key, groups[key]) for key in sorted(groups)]
+
+
+def report(spec: QueueSpec, found: list[Reviewed]) -> Report:
+    """Returns what reviews say, under the rubric of their queue."""
+    given: defaultdict[tuple[str, str, str], list[Reviewed]] = defaultdict(list)
+    for reviewed in found:
+        given[reviewed.reviewer, reviewed.review.kind, reviewed.review.program].append(reviewed)
+    scores = {criterion.criterion: [0] * 5 for criterion in spec.rubric}
+    for reviewed in found:
+        for criterion, score in reviewed.review.scores.items():
+            scores[criterion][score - 1] += 1
+    return Report(
+        acceptance=share("", found),
+        by_label=shares((reviewed.label, reviewed) for reviewed in found if reviewed.label),
+        by_strategy=shares((reviewed.strategy, reviewed) for reviewed in found if reviewed.strategy),
+        scores=scores,
+        tags=dict(Counter(tag for reviewed in found for tag in reviewed.review.tags)),
+        reviewers=[summary(*who, of_one) for who, of_one in sorted(given.items())],
+        median_seconds=median_seconds(reviewed for reviewed in found if reviewed.review.kind == "person"),
+    )
+
+
+def summary(reviewer: str, kind: str, program: str, found: list[Reviewed]) -> ReviewerSummary:
+    """Returns the summary of one reviewer."""
+    own = share("", found)
+    return ReviewerSummary(reviewer, kind, program, own.reviewed, own.accepted, median_seconds(found))
+
+
+def median_seconds(found: Iterable[Reviewed]) -> float:
+    """Returns the median of the seconds that reviews took; 0 without a review."""
+    seconds = [reviewed.seconds for reviewed in found]
+    return median(seconds) if seconds else 0.0
