@@ -1,0 +1,63 @@
+"""The Ray Serve application: one deployment, each replica with its own engine."""
+
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import HTTPOptions
+from ray.serve.schema import LoggingConfig
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cultivar_generation.teachers.api import Api, key_digest
+from cultivar_generation.teachers.loopback import close_replica_port
+from cultivar_generation.teachers.settings import TeacherSettings, required_key
+
+MOST_REQUESTS = 4_096
+"""Requests in one replica at once; the engine's own queue refuses sooner, with a time to come back."""
+
+
+class Teachers:
+    """Serves the models of one replica over HTTP."""
+
+    def __init__(self, settings: dict[str, Any], digest: str) -> None:
+        from cultivar_generation.teachers.loading import load
+
+        close_replica_port()
+        self._loaded = load(TeacherSettings.model_validate(settings))
+        self._api = Api(self._loaded.backend, digest, lambda: self._loaded.engine.alive)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answers one HTTP request."""
+        return await self._api.answer(request)
+
+    def check_health(self) -> None:
+        """Tells Serve to replace this replica when its engine has ended."""
+        if not self._loaded.engine.alive:
+            raise RuntimeError("the engine's thread has ended")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_loaded"):
+            self._loaded.engine.stop()
+
+
+def build(settings: TeacherSettings) -> Application:
+    """Builds the application; raises `SettingsInvalid` when there is no key to guard it."""
+    deployment = serve.deployment(
+        Teachers,
+        name="teachers",
+        num_replicas=settings.replicas,
+        ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": settings.replica_gpus},
+        max_ongoing_requests=MOST_REQUESTS,
+        max_queued_requests=MOST_REQUESTS,
+        graceful_shutdown_timeout_s=5,
+        graceful_shutdown_wait_loop_s=0.5,
+        logging_config=LoggingConfig(enable_access_log=False),
+    )
+    application: Application = deployment.bind(settings.model_dump(), key_digest(required_key(settings)))
+    return application
+
+
+def http_options(settings: TeacherSettings) -> HTTPOptions:
+    """Says where the proxy listens."""
+    return HTTPOptions(host=settings.host, port=settings.port, location="HeadOnly", keep_alive_timeout_s=75)

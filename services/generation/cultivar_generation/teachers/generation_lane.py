@@ -1,0 +1,153 @@
+"""Continuous batching: reads new prompts between steps, adds a token to all rows at each step, drops finished rows."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from cultivar_generation.teachers.decoder import Decoder, TreeReader
+from cultivar_generation.teachers.keys_values import RowMemory, TreeMemory
+from cultivar_generation.teachers.prompt_tree import PromptTree, Run
+from cultivar_generation.teachers.sampling import Sampler, choose, sampler_for
+from cultivar_generation.teachers.tokens import StopFinder, Tokens
+from cultivar_generation.teachers.work import GenerateWork, Made, TokenChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one step and of the memory it needs.
+
+    rows: answers under way at once. row_tokens: rows times the widest row's prompt and answer, in tokens. run_tokens:
+    prompt tokens read at once. tree_tokens: prompt tokens gathered before they are read.
+    """
+
+    rows: int = 64
+    row_tokens: int = 32_768
+    run_tokens: int = 256
+    tree_tokens: int = 16_384
+
+
+@dataclass(slots=True)
+class _Row:
+    work: GenerateWork
+    sampler: Sampler
+    stops: StopFinder
+    ends: frozenset[int]
+    choices: list[TokenChoice] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    def take(self, choice: TokenChoice) -> str:
+        """Takes the next token; returns why the answer is finished, or nothing."""
+        if choice.token in self.ends:
+            return "stop"
+        self.choices.append(choice)
+        self.tokens.append(choice.token)
+        if self.stops.reached(self.tokens):
+            return "stop"
+        return "length" if len(self.tokens) >= self.work.rules.max_tokens else ""
+
+
+class GenerationLane:
+    """Makes the answers of one model or adapter."""
+
+    def __init__(self, decoder: Decoder, tokens: Tokens, limits: Limits) -> None:
+        self._decoder = decoder
+        self._tokens = tokens
+        self._limits = limits
+        self._waiting: deque[GenerateWork] = deque()
+        self._tree = PromptTree(())
+        self._reader: TreeReader | None = None
+        self._reading: list[_Row] = []
+        self._rows: list[_Row] = []
+        self._memory = RowMemory()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._waiting or self._reading or self._rows)
+
+    def add(self, work: GenerateWork) -> None:
+        """Takes a piece of work; it starts when rows are free, first come, first served."""
+        self._waiting.append(work)
+
+    def step(self) -> None:
+        """Reads one run of prompts, if any wait, and adds one token to each row."""
+        self._drop_unwanted()
+        if not self._reading and self._waiting:
+            self._admit()
+        if self._reading:
+            self._read()
+        if self._rows:
+            self._extend()
+
+    def fail(self, error: BaseException) -> None:
+        """Fails everything under way, and leaves the lane empty."""
+        for work in (*self._waiting, *(row.work for row in (*self._reading, *self._rows))):
+            work.fail(error)
+        self._waiting.clear()
+        self._reading, self._rows, self._reader, self._memory = [], [], None, RowMemory()
+
+    def _drop_unwanted(self) -> None:
+        for index in reversed(range(len(self._rows))):
+            if self._rows[index].work.dropped:
+                self._leave(index)
+        if any(work.dropped for work in self._waiting):
+            self._waiting = deque(work for work in self._waiting if not work.dropped)
+
+    def _admit(self) -> None:
+        widths = [row.work.weight for row in self._rows]
+        admitted: list[GenerateWork] = []
+        while self._waiting and len(widths) < self._limits.rows:
+            widest = max(self._waiting[0].weight, *widths, 0)
+            if widths and widest * (len(widths) + 1) > self._limits.row_tokens:
+                break
+            admitted.append(self._waiting.popleft())
+            widths.append(admitted[-1].weight)
+        if admitted:
+            self._tree = PromptTree([work.prompt for work in admitted])
+            self._reader = TreeReader(self._decoder, self._tree, self._limits.run_tokens)
+            self._reading = [self._new_row(work) for work in admitted]
+
+    def _new_row(self, work: GenerateWork) -> _Row:
+        stops = StopFinder(self._tokens, work.rules.stop)
+        return _Row(work, sampler_for(work.rules), stops, self._tokens.ends)
+
+    def _read(self) -> None:
+        assert self._reader is not None
+        run, hidden, memory = self._reader.next()
+        ended = [index for index, end in enumerate(self._tree.ends) if run.first <= end < run.last]
+        if ended:
+            self._begin(ended, run, hidden, memory)
+        if self._reader.done:
+            self._reader, self._reading = None, []
+
+    def _begin(self, ended: Sequence[int], run: Run, hidden: Tensor, memory: TreeMemory) -> None:
+        rows = [self._reading[index] for index in ended]
+        ends = [self._tree.ends[index] for index in ended]
+        logits = self._decoder.logits(hidden[[end - run.first for end in ends]])
+        for row, end, choice in zip(rows, ends, choose(logits, [row.sampler for row in rows]), strict=True):
+            if reason := row.take(choice):
+                self._finish(row, reason)
+            elif not row.work.dropped:
+                self._memory.add(memory.picked(self._tree.places(run, self._tree.path(end))))
+                self._rows.append(row)
+
+    def _extend(self) -> None:
+        logits = self._decoder.step([row.tokens[-1] for row in self._rows], self._memory)
+        choices = choose(logits, [row.sampler for row in self._rows])
+        for index in reversed(range(len(self._rows))):
+            row = self._rows[index]
+            if reason := row.take(choices[index]):
+                self._finish(row, reason)
+                self._leave(index)
+
+    def _leave(self, index: int) -> None:
+        self._memory.remove(index)
+        self._rows[index] = self._rows[-1]
+        self._rows.pop()
+
+    def _finish(self, row: _Row, reason: str) -> None:
+        text = self._tokens.decode(row.tokens)
+        ended_itself = reason == "stop" and not row.stops.reached(row.tokens)
+        row.work.finish(Made(row.stops.cut(text), reason, tuple(row.choices), len(row.tokens) + ended_itself))

@@ -1,0 +1,169 @@
+"""The bodies of requests, as the OpenAI protocol has them; what is not supported is refused, never passed over."""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cultivar_generation.teachers.errors import BadRequest
+
+MOST_PROMPTS = 256
+MOST_CHOICES = 64
+MOST_TEXTS = 2_048
+
+Text = Annotated[str, Field(max_length=200_000)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=200_000)]
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+R = TypeVar("R", bound=BaseModel)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    model: Annotated[str, Field(max_length=256)]
+    user: str | None = None
+
+
+class _Sampled(_Request):
+    """What chats and completions have in common."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    stream: Literal[False] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @field_validator("temperature", "top_p", "n", mode="before")
+    @classmethod
+    def _default_for_null(cls, value: object) -> object:
+        return 1 if value is None else value
+
+
+class ChatMessage(BaseModel):
+    """One message of a conversation; a list of text parts is joined."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+    name: str | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _join_parts(cls, value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        parts = [part["text"] for part in value if isinstance(part, dict) and part.keys() == {"type", "text"}]
+        if len(parts) < len(value) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("only parts of type text are supported")
+        return "".join(map(str, parts))
+
+
+class PlainFormat(BaseModel):
+    """The only form of answers that is supported."""
+
+    type: Literal["text"]
+
+
+class ChatRequest(_Sampled):
+    """A body of /v1/chat/completions."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)]
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: PlainFormat | None = None
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The most tokens of an answer, if the request says."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def top(self) -> int | None:
+        """How many likeliest tokens to report in each place; None: no log-probabilities."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    @model_validator(mode="after")
+    def _logprobs_agree(self) -> "ChatRequest":
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
+        return self
+
+
+class CompletionRequest(_Sampled):
+    """A body of /v1/completions."""
+
+    prompt: (
+        Text
+        | Annotated[list[Text], Field(min_length=1, max_length=MOST_PROMPTS)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MOST_PROMPTS)]
+    )
+    max_tokens: Annotated[int, Field(ge=0)] = 16
+    echo: bool = False
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    best_of: int | None = None
+    suffix: Annotated[str, Field(max_length=0)] | None = None
+
+    @field_validator("max_tokens", mode="before")
+    @classmethod
+    def _sixteen_for_null(cls, value: object) -> object:
+        return 16 if value is None else value
+
+    @field_validator("echo", mode="before")
+    @classmethod
+    def _no_echo_for_null(cls, value: object) -> object:
+        return False if value is None else value
+
+    @property
+    def prompts(self) -> list[str] | list[list[int]]:
+        """The prompts, as texts or as tokens."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if isinstance(self.prompt[0], int):
+            return [self.prompt]
+        return self.prompt
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "CompletionRequest":
+        if self.max_tokens == 0 and not self.echo:
+            raise ValueError("max_tokens 0 needs echo: true")
+        if self.best_of not in (None, self.n):
+            raise ValueError("best_of must be left out or be n")
+        if len(self.prompts) * self.n > MOST_PROMPTS:
+            raise ValueError(f"prompts times n must be at most {MOST_PROMPTS}")
+        return self
+
+
+class EmbeddingRequest(_Request):
+    """A body of /v1/embeddings."""
+
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts to embed."""
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+def read_body(kind: type[R], body: bytes) -> R:
+    """Reads a JSON body; raises `BadRequest` naming the first wrong field, never its value."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in wrong["loc"] if not (isinstance(part, str) and "[" in part))
+        # The message of a wrong literal repeats nothing of the body: it names what is expected.
+        raise BadRequest(f"{field or 'the body'} is wrong: {wrong['msg']}", "invalid_value", field or None) from None
