@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,8 +78,18 @@ class Runs:
         """Returns the resource name of a run."""
         return f"projects/{run.project}/{self.collection}/{run.id}"
 
-    async def create(self, principal: Principal, project: str, request_id: str, spec: dict[str, Any]) -> Run:
-        """Makes a run; the same request id again returns the first, and with another spec raises InvalidArgument."""
+    async def create(
+        self,
+        principal: Principal,
+        project: str,
+        request_id: str,
+        spec: dict[str, Any],
+        also: Callable[[AsyncConnection, Run], Awaitable[None]] | None = None,
+    ) -> Run:
+        """Makes a run; the same request id again returns the first, and with another spec raises InvalidArgument.
+
+        `also` writes what belongs to the run in the transaction that makes it; what it raises undoes the run.
+        """
         digest = digest_of(spec)
         values = {
             "id": new_id(),
@@ -97,6 +107,8 @@ class Runs:
                 return await self._repeated(connection, project, request_id, digest)
             run = Run.of(row)
             await record_change(connection, principal, project, f"create {self.kind}", self.name(run))
+            if also is not None:
+                await also(connection, run)
         return run
 
     async def _repeated(self, connection: AsyncConnection, project: str, request_id: str, digest: str) -> Run:
