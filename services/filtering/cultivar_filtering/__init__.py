@@ -1,0 +1,1 @@
+"""Filtering: filters keep or reject candidates, and say why."""

@@ -1,0 +1,128 @@
+"""What a filter run does: ranges of examples through the worker process, each committed in order."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cultivar_artifacts import ArtifactStore, File, load_manifest, put_shard
+from cultivar_service.artifacts import Output
+from cultivar_service.database import Database
+from cultivar_service.engine import Hold, Settled
+from cultivar_service.errors import Unavailable
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cultivar_filtering.errors import ExamplesUnusable
+from cultivar_filtering.plan import RunSpec
+from cultivar_filtering.sieve import Outcome
+from cultivar_filtering.sifting import (
+    VERDICTS,
+    Opening,
+    RowsUnusable,
+    Sifted,
+    SiftingLost,
+    close_sifting,
+    open_sifting,
+    sift,
+)
+from cultivar_filtering.worker import Worker
+
+KINDS = (*(outcome.value for outcome in Outcome), VERDICTS)
+
+
+class FilterWork:
+    """The work of a filter run."""
+
+    def __init__(self, database: Database, store: ArtifactStore, worker: Worker) -> None:
+        self._database = database
+        self._store = store
+        self._worker = worker
+
+    async def advance(self, hold: Hold) -> None:
+        """Judges every example that the cursor has not passed."""
+        spec = RunSpec.model_validate(hold.run.spec)
+        await hold.report(stage="sorting", unit="examples", now=True)
+        key = f"{hold.run.id}-{hold.run.lease_token}"
+        try:
+            total = await self._worker.call(open_sifting, key, await self._opening(hold, spec, key))
+            await hold.report(stage="filtering", total=total, now=True)
+            await self._sift(hold, key)
+        except RowsUnusable as error:
+            raise ExamplesUnusable(f"artifact {spec.examples} cannot be filtered: {error}") from error
+        except SiftingLost as error:
+            raise Unavailable("the worker process of filtering was started anew: the run goes on in it") from error
+        finally:
+            self._worker.post(close_sifting, key)
+
+    async def _opening(self, hold: Hold, spec: RunSpec, key: str) -> Opening:
+        async with self._database.begin() as connection:
+            kept = await Output(self._store, hold).files(connection, Outcome.KEPT)
+        project, folder = hold.run.project, self._worker.folder
+        return Opening(
+            task=spec.task,
+            uses=spec.uses,
+            examples=await self._local(project, await self._files(project, spec.examples), folder),
+            seeds=await self._local(project, await self._files(project, spec.seeds), folder),
+            held_out=await self._local(project, await self._files(project, *spec.held_out), folder),
+            kept=await self._local(project, kept, folder),
+            start=hold.cursor.get("next", 0),
+            folder=folder / key,
+        )
+
+    async def _files(self, project: str, *digests: str) -> list[File]:
+        manifests = [await load_manifest(self._store, project, digest) for digest in digests if digest]
+        return [file for manifest in manifests for file in manifest.files if file.rows]
+
+    async def _local(self, project: str, files: list[File] | tuple[File, ...], folder: Path) -> tuple[Path, ...]:
+        return tuple([await self._store.local(project, file.sha256, folder) for file in files])
+
+    async def _sift(self, hold: Hold, key: str) -> None:
+        """Commits each range while the worker is at the next."""
+        ahead = asyncio.create_task(self._worker.call(sift, key))
+        try:
+            while (sifted := await ahead) is not None:
+                ahead = asyncio.create_task(self._worker.call(sift, key))
+                await self._commit(hold, sifted)
+        finally:
+            ahead.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await ahead
+
+    async def _commit(self, hold: Hold, sifted: Sifted) -> None:
+        output, first = Output(self._store, hold), hold.cursor.get("parts", 0)
+        stored: list[dict[str, File]] = []
+        for number, shards in enumerate(sifted.parts, first):
+            files = {}
+            for kind, shard in shards.items():
+                name = f"{kind}-{number:05d}.parquet"
+                files[kind] = await put_shard(self._store, hold.run.project, name, shard)
+            stored.append(files)
+        done = hold.cursor.get("next", 0) + sifted.rows
+        with counted(hold, sifted.counts, done):
+            async with hold.commit(next=done, parts=first + len(stored)) as connection:
+                for number, files in enumerate(stored, first):
+                    await output.add(connection, number, files)
+
+    async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
+        """Commits the manifests; each example ended kept, rejected or failed, and is in the artifact of that name."""
+        output, spec = Output(self._store, hold), hold.run.spec
+        parents = RunSpec.model_validate(spec).parents
+        made = {kind: await output.commit(connection, kind, spec, parents) for kind in KINDS}
+        return Settled(
+            result={kind: manifest.digest for kind, manifest in made.items()},
+            inputs=hold.cursor.get("next", 0),
+            outputs={outcome.value: made[outcome].rows for outcome in Outcome},
+        )
+
+
+@contextmanager
+def counted(hold: Hold, counts: Mapping[str, int], done: int) -> Iterator[None]:
+    """Adds counts to the progress of a run, and takes them back where the commit inside fails."""
+    before = dict(hold.progress)
+    hold.progress.update(counts=dict(Counter(before.get("counts", {})) + Counter(counts)), done=done)
+    try:
+        yield
+    except BaseException:
+        hold.progress = before
+        raise

@@ -1,0 +1,181 @@
+"""The heavy part of a filter run, as functions that run inside the worker process and keep their state there.
+
+Rows are sorted by id across all shards at the start, so a run does not depend on how its input was cut; DuckDB does it
+within a bounded memory. Each attempt at a run opens its own sifting, under a key that no other has.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from cultivar_artifacts import EncodedShard, encode_shard, split_rows
+from cultivar_records import EXAMPLE_SCHEMA, Example, TaskSpec, from_table, to_verdict_table
+
+from cultivar_filtering.filters import Given
+from cultivar_filtering.recipes import Use
+from cultivar_filtering.sieve import BLOCK, Judged, Outcome, Sieve, counts_of
+
+RANGE_ROWS = 8 * BLOCK
+"""Rows of one range, which is committed at once."""
+VERDICTS = "verdicts"
+SORT_MEMORY = "512MB"
+SORT_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "threads": 1,
+    "memory_limit": SORT_MEMORY,
+}
+
+
+class RowsUnusable(Exception):
+    """The rows of an artifact cannot be judged; the message says why."""
+
+
+class SiftingLost(Exception):
+    """The worker process is another than the one in which the sifting was opened."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a sifting is opened with: shards as files, what to judge by, and how far an earlier attempt came."""
+
+    task: TaskSpec
+    uses: tuple[Use, ...]
+    examples: tuple[Path, ...]
+    seeds: tuple[Path, ...]
+    held_out: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    start: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """What became of a range: its number of rows, counts, and shards by kind, one dict for each part."""
+
+    rows: int
+    counts: Mapping[str, int]
+    parts: list[dict[str, EncodedShard]]
+
+
+@dataclass
+class Sifting:
+    """An open run: its judges, and the rows that are left."""
+
+    sieve: Sieve
+    tables: Iterator[pa.Table]
+    folder: Path
+
+
+OPEN: dict[str, Sifting] = {}
+"""The siftings of this process, by key."""
+
+
+def open_sifting(key: str, opening: Opening) -> int:
+    """Opens a sifting and returns the number of rows to judge, those judged before included."""
+    opening.folder.mkdir(parents=True)
+    rows = sort_rows(opening.examples, opening.folder / "examples.parquet")
+    given = Given(
+        task=opening.task,
+        seeds=sorted(read_files(opening.seeds), key=lambda seed: seed.id),
+        held_out=sorted(read_files(opening.held_out), key=lambda example: example.id),
+    )
+    sieve = Sieve(opening.uses, given)
+    sieve.remember(read_files(opening.kept))
+    tables = ranges(opening.folder / "examples.parquet", opening.start) if rows else iter(())
+    OPEN[key] = Sifting(sieve, tables, opening.folder)
+    return rows
+
+
+def sift(key: str) -> Sifted | None:
+    """Judges the next range; None at the end. Raises SiftingLost where this process has no sifting of that key."""
+    if key not in OPEN:
+        raise SiftingLost(key)
+    sifting = OPEN[key]
+    table = next(sifting.tables, None)
+    if table is None:
+        return None
+    judged = list(sifting.sieve.judge(from_table(table)))
+    outcomes = [one.outcome for one in judged]
+    shards = {outcome.value: packed(chosen(table, outcomes, outcome)) for outcome in Outcome}
+    shards[VERDICTS] = packed_verdicts(judged)
+    parts = [
+        {kind: shard for kind, shard in zip(shards, row, strict=True) if shard is not None}
+        for row in zip_longest(*shards.values())
+    ]
+    return Sifted(table.num_rows, dict(counts_of(judged)), parts)
+
+
+def close_sifting(key: str) -> None:
+    """Forgets a sifting and removes its files."""
+    sifting = OPEN.pop(key, None)
+    if sifting is not None:
+        shutil.rmtree(sifting.folder, ignore_errors=True)
+
+
+def sort_rows(shards: tuple[Path, ...], target: Path) -> int:
+    """Writes the rows of some shards into one file, by id; raises RowsUnusable for other rows and repeated ids."""
+    for shard in shards:
+        names = pq.read_schema(shard).names
+        if set(names) != set(EXAMPLE_SCHEMA.names):
+            raise RowsUnusable(f"its rows are no examples: they have the columns {', '.join(sorted(names))[:200]}")
+    if not shards:
+        return 0
+    files = [str(shard) for shard in shards]
+    with duckdb.connect(config={**SORT_CONFIG, "temp_directory": str(target.parent)}) as connection:
+        sort = f"SELECT * FROM read_parquet(?) ORDER BY id) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {RANGE_ROWS})"
+        connection.execute(f"COPY ({sort}", [files])
+        counted = connection.execute("SELECT count(*), count(DISTINCT id) FROM read_parquet(?)", [str(target)])
+        rows, distinct = counted.fetchone() or (0, 0)
+    if rows != distinct:
+        raise RowsUnusable(f"{rows - distinct} of its rows repeat the id of another, and a verdict is known by it")
+    return int(rows)
+
+
+def ranges(path: Path, start: int) -> Iterator[pa.Table]:
+    """Yields the rows of a sorted file from a row on, a range at a time."""
+    file = pq.ParquetFile(path)
+    groups = (file.read_row_group(number) for number in range(file.num_row_groups))
+    pending: list[pa.Table] = []
+    passed = 0
+    for group in groups:
+        fresh = group.slice(max(0, start - passed))
+        passed += group.num_rows
+        pending.append(fresh)
+        while sum(table.num_rows for table in pending) >= RANGE_ROWS:
+            whole = pa.concat_tables(pending)
+            yield whole.slice(0, RANGE_ROWS).cast(EXAMPLE_SCHEMA)
+            pending = [whole.slice(RANGE_ROWS)]
+    if any(table.num_rows for table in pending):
+        yield pa.concat_tables(pending).cast(EXAMPLE_SCHEMA)
+
+
+def read_files(shards: Iterable[Path]) -> Iterator[Example]:
+    """Yields the examples of some shards, in their order."""
+    return chain.from_iterable(from_table(pq.read_table(shard)) for shard in shards)
+
+
+def chosen(table: pa.Table, outcomes: list[Outcome], outcome: Outcome) -> pa.Table:
+    """Returns the rows that ended somewhere."""
+    return table.filter(pa.array([one is outcome for one in outcomes], pa.bool_()))
+
+
+def packed(table: pa.Table) -> list[EncodedShard]:
+    """Packs rows as shards; none where there are none."""
+    return [encode_shard(piece) for piece in split_rows(table)] if table.num_rows else []
+
+
+def packed_verdicts(judged: list[Judged]) -> list[EncodedShard]:
+    """Packs verdicts as shards that know which examples they speak of, so that one is found without reading all."""
+    table = to_verdict_table(verdict for one in judged for verdict in one.verdicts)
+    if not table.num_rows:
+        return []
+    ids = ((piece, piece["example"]) for piece in split_rows(table))
+    return [
+        replace(encode_shard(piece), first_id=column[0].as_py(), last_id=column[-1].as_py()) for piece, column in ids
+    ]
