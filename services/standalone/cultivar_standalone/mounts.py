@@ -2,6 +2,7 @@
 
 from cultivar_datasets.__main__ import build as datasets
 from cultivar_evaluation.__main__ import build as evaluation
+from cultivar_filtering.__main__ import build as filtering
 from cultivar_generation.__main__ import build as generation
 from cultivar_review.__main__ import build as review
 from cultivar_service.parts import Build, StartError
@@ -9,6 +10,7 @@ from cultivar_service.parts import Build, StartError
 BUILDS: dict[str, Build] = {
     "datasets": datasets,
     "evaluation": evaluation,
+    "filtering": filtering,
     "generation": generation,
     "review": review,
 }
