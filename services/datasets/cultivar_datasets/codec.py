@@ -84,6 +84,8 @@ def decode_import(project: str, spec: pb.ImportSpec, file: FileRow) -> ImportSpe
                 "all_or_nothing": spec.all_or_nothing,
                 "apart_from": decode_digests(project, spec.apart_from, "spec.apart_from"),
                 "random_seed": spec.random_seed,
+                "only_labels": spec.only_labels,
+                "per_label": spec.per_label,
             }
         )
     except ValidationError as error:
@@ -104,6 +106,8 @@ def encode_import_run(run: Run) -> pb.ImportRun:
             all_or_nothing=spec.all_or_nothing,
             apart_from=[artifact_name(run.project, digest) for digest in spec.apart_from],
             random_seed=spec.random_seed,
+            only_labels=spec.only_labels,
+            per_label=spec.per_label,
         ),
         artifacts={kind: artifact_name(run.project, digest) for kind, digest in artifacts.items()},
         bad_rows=artifact_name(run.project, run.result.get("bad_rows", "")),

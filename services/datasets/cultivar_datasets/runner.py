@@ -14,6 +14,7 @@ from cultivar_service.artifacts import Output, artifact_name
 from cultivar_service.engine import Hold, Settled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cultivar_datasets.drawing import draw, wanted
 from cultivar_datasets.errors import FileUnusable
 from cultivar_datasets.rows import BAD_ROW_SCHEMA, Apart, Bad, assign_families, next_range, read_examples
 from cultivar_datasets.sources import shards_of
@@ -39,8 +40,9 @@ class ImportWork:
             path = await self._store.local(hold.run.project, spec.source, Path(folder))
             apart = await self._apart(hold.run.project, spec)
             try:
-                splits = await self._splits(path, spec, apart)
-                rows = read_examples(path, spec, apart)
+                drawn = await asyncio.to_thread(draw, read_examples(path, spec, apart), spec)
+                splits = await self._splits(wanted(read_examples(path, spec, apart), spec, drawn), spec)
+                rows = wanted(read_examples(path, spec, apart), spec, drawn)
                 await self._work_ranges(hold, rows, splits, spec)
             except UnreadableFile as error:
                 raise FileUnusable(str(error)) from error
@@ -55,11 +57,11 @@ class ImportWork:
                 await asyncio.to_thread(apart.add, artifact_name(project, digest), examples)
         return apart
 
-    async def _splits(self, path: Path, spec: ImportSpec, apart: Apart) -> dict[str, str]:
+    async def _splits(self, rows: Iterator[Example | Bad], spec: ImportSpec) -> dict[str, str]:
         """Decides where each family goes; nothing to decide where there is one split."""
         if len(spec.splits) == 1:
             return {}
-        return await asyncio.to_thread(assign_families, read_examples(path, spec, apart), spec)
+        return await asyncio.to_thread(assign_families, rows, spec)
 
     async def _work_ranges(
         self, hold: Hold, rows: Iterator[Example | Bad], splits: dict[str, str], spec: ImportSpec

@@ -34,6 +34,14 @@ class ImportSpec(Spec):
     all_or_nothing: bool = False
     apart_from: tuple[str, ...] = ()
     random_seed: Seed = 0
+    only_labels: bool = False
+    per_label: int = Field(0, ge=0, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _other_labels_are_known(self) -> Self:
+        if self.only_labels and not self.task.labels:
+            raise ValueError("only_labels is set and the task has no labels: name those to keep")
+        return self
 
     @model_validator(mode="after")
     def _splits_are_distinct(self) -> Self:

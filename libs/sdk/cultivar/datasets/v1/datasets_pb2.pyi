@@ -401,12 +401,18 @@ class ImportSpec(_message.Message):
     ALL_OR_NOTHING_FIELD_NUMBER: _builtins.int
     APART_FROM_FIELD_NUMBER: _builtins.int
     RANDOM_SEED_FIELD_NUMBER: _builtins.int
+    ONLY_LABELS_FIELD_NUMBER: _builtins.int
+    PER_LABEL_FIELD_NUMBER: _builtins.int
     file: _builtins.str
     """The file, `projects/{project}/files/{sha256}`."""
     all_or_nothing: _builtins.bool
     """Whether one bad row makes the whole import fail."""
     random_seed: _builtins.int
-    """The number that the split follows from."""
+    """The number that the split follows from, and the draw."""
+    only_labels: _builtins.bool
+    """Whether rows of other labels than the task's are passed over, as if the file did not have them; else they are bad."""
+    per_label: _builtins.int
+    """How many examples to draw at random of each label, up to 1,000,000; 0 for all. The others are passed over."""
     @_builtins.property
     def task(self) -> _example_pb2.Task:
         """The task of the examples; with labels, a row of another label is a bad row."""
@@ -428,10 +434,12 @@ class ImportSpec(_message.Message):
         all_or_nothing: _builtins.bool = ...,
         apart_from: _abc.Iterable[_builtins.str] | None = ...,
         random_seed: _builtins.int = ...,
+        only_labels: _builtins.bool = ...,
+        per_label: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_nothing", b"all_or_nothing", "apart_from", b"apart_from", "file", b"file", "random_seed", b"random_seed", "splits", b"splits", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_nothing", b"all_or_nothing", "apart_from", b"apart_from", "file", b"file", "only_labels", b"only_labels", "per_label", b"per_label", "random_seed", b"random_seed", "splits", b"splits", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
