@@ -44,7 +44,7 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL server of this test process, by its address."""
     folder = Path(tempfile.mkdtemp(prefix="cultivar-test-"))
     server = start_postgres(folder / "postgres")
-    yield server.get_uri()
+    yield server.url
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
 

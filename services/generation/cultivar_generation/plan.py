@@ -1,6 +1,5 @@
 """What a generation run is to do, resolved: strategies with their defaults, prompts by version, the calls by number."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -81,10 +80,10 @@ class Calls:
         plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
         return Call(identifier, use, prompt, plan, prompt.render(plan.variables), random.getrandbits(31))
 
-    def read(self, call: Call, answer: str) -> tuple[list[Draft], list[str]]:
+    def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
         """Returns the drafts of an answer, and why the rest of it is none."""
         config = STRATEGIES[call.use.strategy].Config.model_validate(call.use.params)
-        drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config)
+        drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config, cut)
         return drafts.good, drafts.malformed
 
 
@@ -120,8 +119,3 @@ def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, dra
         )
     except ValidationError as error:
         raise ValueError(error.errors(include_input=False, include_url=False)[0]["msg"]) from error
-
-
-def digest_text(text: str) -> str:
-    """Returns SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -98,7 +98,7 @@ class Teaching:
         return await self._client.complete(call.text, sampling, call=call.id)
 
     def _read(self, call: Call, answer: Answer) -> Outcome:
-        drafts, malformed = self.calls.read(call, answer.text)
+        drafts, malformed = self.calls.read(call, answer.text, answer.finish_reason == "length")
         outcome = Outcome(call, answer.usage, malformed=malformed)
         for ordinal, draft in enumerate(drafts):
             try:

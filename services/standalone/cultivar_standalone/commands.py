@@ -47,7 +47,7 @@ def announce(host: Host) -> None:
     typer.echo(f"cultivar is up: gRPC at {host.listening.address}, metrics at http://{host.listening.metrics}/metrics")
     for service in host.services:
         if service.url:
-            typer.echo(f"{service.name}: {service.url}")
+            typer.echo(f"{service.name}: {service.link() if service.link else service.url}")
 
 
 def register(app: typer.Typer) -> None:

@@ -55,7 +55,7 @@ async def embed(settings: Settings, folder: Path, stack: AsyncExitStack) -> Sett
     if not settings.database_url:
         server = await asyncio.to_thread(start_postgres, folder / "postgres")
         stack.callback(server.stop)
-        given["database_url"] = server.get_uri()
+        given["database_url"] = server.url
     if not settings.artifacts:
         (folder / "artifacts").mkdir(exist_ok=True)
         given["artifacts"] = str(folder / "artifacts")

@@ -46,7 +46,8 @@ class Prompt:
         """Returns the text for a model; raises TemplateInvalid where the template names what it is not given."""
         try:
             text = compiled(self.template).render(variables)
-        except TemplateError as error:
+        except Exception as error:
+            # A template is data: whatever it does wrong, such as dividing by zero, is the template's error.
             raise TemplateInvalid(str(error)) from error
         if len(text) > MOST_CHARACTERS:
             raise TemplateInvalid(f"the rendered prompt has {len(text)} characters, {MOST_CHARACTERS} at most")

@@ -48,16 +48,16 @@ class Expand:
         variables = {"shots": shots, "label": label, "task": task, "next": len(shots) + 1}
         return Plan(shown, variables, stop=("\n\n",) if label else ())
 
-    def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig) -> Drafts:
+    def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues, up to the number asked for."""
         if plan.variables["label"]:
-            return self._read_lines(answer, str(plan.variables["label"]), config.per_call)
-        return self._read_pairs(answer, config.per_call)
+            lines = [line for line in answer.strip().split("\n") if line.strip()]
+            return self._read_lines(lines[:-1] if cut else lines, str(plan.variables["label"]), config.per_call)
+        blocks = BLOCK.split("\n" + answer.strip())
+        return self._read_pairs(blocks[:-1] if cut else blocks, config.per_call)
 
-    def _read_lines(self, answer: str, label: str, most: int) -> Drafts:
+    def _read_lines(self, lines: Sequence[str], label: str, most: int) -> Drafts:
         drafts = Drafts()
-        # The last line of an answer that was cut off is half a thought; it is dropped unless it is the only one.
-        lines = [line for line in answer.strip().split("\n") if line.strip()]
         for place, line in enumerate(lines[:most]):
             text = ITEM.sub("", line).strip().strip('"').strip()
             if place and not ITEM.match(line):
@@ -66,17 +66,17 @@ class Expand:
                 drafts.malformed.append("an item of the list is empty")
             else:
                 drafts.good.append(Draft(text, label))
-        return drafts if lines else Drafts(malformed=["the answer is empty"])
+        return drafts if lines else Drafts(malformed=["the answer holds no whole item"])
 
-    def _read_pairs(self, answer: str, most: int) -> Drafts:
+    def _read_pairs(self, blocks: Sequence[str], most: int) -> Drafts:
         drafts = Drafts()
-        for block in BLOCK.split("\n" + answer.strip())[:most]:
+        for block in blocks[:most]:
             text, *response = (part.strip() for part in RESPONSE.split(block.strip(), maxsplit=1))
             if text and response and response[0]:
                 drafts.good.append(Draft(text, response[0]))
             else:
                 drafts.malformed.append("an item has no instruction or no response")
-        return drafts
+        return drafts if blocks else Drafts(malformed=["the answer holds no whole item"])
 
 
 def one_line(text: str) -> str:

@@ -66,6 +66,6 @@ class Strategy(Protocol):
         """Plans the call of a number, counted from 0; the same number and generator give the same plan."""
         ...
 
-    def read(self, answer: str, plan: Plan, task: TaskSpec, config: Any) -> Drafts:
-        """Reads the drafts of an answer."""
+    def read(self, answer: str, plan: Plan, task: TaskSpec, config: Any, cut: bool) -> Drafts:
+        """Reads the drafts of an answer; `cut` says that it was ended by its length, so its end is half a thought."""
         ...

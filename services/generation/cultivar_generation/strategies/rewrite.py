@@ -33,8 +33,10 @@ class Rewrite:
         seed = seeds[number % len(seeds)]
         return Plan((seed,), {"text": seed.text, "answer": seed.answer, "task": task}, stop=("\n\n",))
 
-    def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig) -> Drafts:
+    def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, without a lead such as "Here is …:" and without quotation marks."""
+        if cut:
+            return Drafts(malformed=["the answer was cut at its greatest length"])
         text = LEAD.sub("", answer.strip()).strip()
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             text = text[1:-1].strip()

@@ -7,6 +7,7 @@ tensors name, and anything else that would change what the model computes is ref
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,34 +87,54 @@ class AdapterSwitch:
     def load(self, name: str, adapter: CheckedAdapter) -> None:
         """Puts a checked adapter into the model, turned off."""
         from peft import LoraConfig
+        from peft.functional import inject_adapter_in_model, set_peft_model_state_dict
 
         key = adapter_key(name)
         tensors = {_plain(tensor): value.to(self._model.dtype) for tensor, value in adapter.tensors.items()}
-        info = self._model.load_adapter(
-            peft_config=LoraConfig(**adapter.config), adapter_state_dict=tensors, adapter_name=key
-        )
-        if info.missing_keys or info.unexpected_keys:
+        with warnings.catch_warnings():
+            # Several adapters on one model are what is wanted here.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            inject_adapter_in_model(LoraConfig(**adapter.config, inference_mode=True), self._model, key)
+        result = set_peft_model_state_dict(self._model, tensors, key)
+        self._turn_off()
+        if result.unexpected_keys or any(key in missing for missing in result.missing_keys):
             self.unload(name)
             raise AdapterInvalid("some of the adapter's tensors have no place in the model: train it again")
-        self._active = name
-        self.activate(None)
 
     def unload(self, name: str) -> None:
         """Takes an adapter out of the model and gives its memory back."""
-        if self._active == name:
-            self.activate(None)
-        self._model.delete_adapter(adapter_key(name))
+        from peft.functional import delete_adapter
+
+        self._turn_off()
+        delete_adapter(self._model, adapter_key(name), "lora_")
+        del self._model.peft_config[adapter_key(name)]
 
     def activate(self, name: str | None) -> None:
         """Makes the model compute with this adapter, or with none."""
         if name == self._active:
             return
         if name is None:
-            self._model.disable_adapters()
-        else:
-            self._model.enable_adapters()
-            self._model.set_adapter(adapter_key(name))
+            self._turn_off()
+            return
+        from peft.functional import set_adapter
+
+        self._enable(True)
+        set_adapter(self._model, adapter_key(name), inference_mode=True)
         self._active = name
+
+    def _turn_off(self) -> None:
+        from peft.functional import set_adapter
+
+        set_adapter(self._model, [], inference_mode=True)
+        self._enable(False)
+        self._active = None
+
+    def _enable(self, enabled: bool) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for module in self._model.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.enable_adapters(enabled)
 
 
 def _plain(tensor: str) -> str:

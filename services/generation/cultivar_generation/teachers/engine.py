@@ -105,6 +105,9 @@ class Engine:
         """Runs something between two steps, such as loading an adapter."""
         future: Future[T] = Future()
         with self._wake:
+            if self._stopping:
+                future.set_exception(Overloaded(1))
+                return future
             self._calls.append((action, future))
             self._wake.notify()
         return future
