@@ -1,0 +1,229 @@
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from cultivar_generation.teachers import api
+from cultivar_generation.teachers.api import Api, key_digest
+from cultivar_generation.teachers.errors import BadRequest, Overloaded
+from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+KEY = "the-key-of-this-test"
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "the secret text"}]}
+
+
+class Answers:
+    def __init__(self) -> None:
+        self.models = ["m"]
+        self.asked: list[Any] = []
+        self.error: Exception | None = None
+
+    async def chat(self, request: ChatRequest) -> dict[str, Any]:
+        return self._answer(request)
+
+    async def complete(self, request: CompletionRequest) -> dict[str, Any]:
+        return self._answer(request)
+
+    async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
+        return self._answer(request)
+
+    def _answer(self, request: Any) -> dict[str, Any]:
+        if self.error:
+            raise self.error
+        self.asked.append(request)
+        return {"text": "Grüße 🙂"}
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Client:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+
+    async def get(self, path: str, **more: Any) -> Reply:
+        return await self.request("GET", path, **more)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> Reply:
+        return await self.request("POST", path, json=body, **more)
+
+    async def request(self, method: str, path: str, **more: Any) -> Reply:
+        headers = more.pop("headers", {"Authorization": f"Bearer {KEY}"})
+        async with self._session.request(method, self._url + path, headers=headers, **more) as response:
+            return Reply(response.status, response.headers, await response.text())
+
+
+@pytest.fixture
+async def client(answers: Answers) -> AsyncIterator[Client]:
+    """A client of the API on a server of starlette's kind, as Ray Serve's proxy is."""
+    served = Api(answers, key_digest(KEY), lambda: answers.error is None)
+
+    async def answer(request: Request) -> Response:
+        return await served.answer(request)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield Client(session, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", CHAT),
+        ("completions", {"model": "m", "prompt": "p"}),
+        ("embeddings", {"model": "m", "input": ["a"]}),
+    ],
+)
+async def test_each_path_answers_its_kind_of_request(client: Client, path: str, body: Any) -> None:
+    response = await client.post(f"/v1/{path}", body)
+    assert (response.status, response.json()) == (200, {"text": "Grüße 🙂"})
+
+
+async def test_the_models_are_listed(client: Client) -> None:
+    assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["m"]
+
+
+@pytest.mark.parametrize("header", ["", "Bearer wrong", KEY, f"Basic {KEY}", "Bearer ", "Bearer ä"])
+async def test_nothing_is_answered_without_the_key(client: Client, answers: Answers, header: str) -> None:
+    for path in ("/v1/models", "/v1/chat/completions", "/elsewhere"):
+        response = await client.post(path, CHAT, headers={"Authorization": header} if header else {})
+        assert (response.status, response.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert answers.asked == []
+
+
+async def test_health_needs_no_key_and_tells_a_dead_engine(client: Client, answers: Answers) -> None:
+    assert (await client.get("/healthz", headers={})).json() == {"status": "ok"}
+    answers.error = RuntimeError()
+    assert (await client.get("/healthz")).status == 503
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/completions"), ("POST", "/v1/nothing"), ("DELETE", "/")])
+async def test_an_unknown_path_or_method_is_not_found(client: Client, method: str, path: str) -> None:
+    response = await client.request(method, path)
+    assert (response.status, response.json()["error"]["type"]) == (404, "invalid_request_error")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_above_the_bound_is_refused(
+    client: Client, answers: Answers, monkeypatch: pytest.MonkeyPatch, declared: bool
+) -> None:
+    monkeypatch.setattr(api, "LARGEST_BODY", 100)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b"0123456789"
+
+    body: Any = b"0" * 300 if declared else parts()
+    response = await client.post("/v1/completions", data=body)
+    assert response.status == 413
+    assert answers.asked == []
+
+
+async def test_a_full_queue_says_when_to_come_back(client: Client, answers: Answers) -> None:
+    answers.error = Overloaded(7)
+    response = await client.post("/v1/chat/completions", CHAT)
+    assert (response.status, response.headers["Retry-After"]) == (429, "7")
+    assert response.json()["error"]["type"] == "rate_limit_error"
+
+
+async def test_an_unexpected_failure_says_and_logs_no_text(
+    client: Client, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.error = ValueError("the secret text")
+    response = await client.post("/v1/chat/completions", CHAT)
+    assert response.status == 500
+    assert "secret" not in response.text + caplog.text
+    assert "ValueError" in caplog.text
+
+
+async def test_a_refusal_has_the_protocols_form(client: Client, answers: Answers) -> None:
+    answers.error = BadRequest("too long", "context_length_exceeded", "messages")
+    response = await client.post("/v1/chat/completions", CHAT)
+    assert response.status == 400
+    assert response.json() == {
+        "error": {
+            "message": "too long",
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "context_length_exceeded",
+        }
+    }
+
+
+SECRET = "the secret text"
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("chat/completions", {**CHAT, "stream": True}, "stream"),
+    ("chat/completions", {**CHAT, "temperature": 9}, "temperature"),
+    ("chat/completions", {**CHAT, "no_such_field": SECRET}, "no_such_field"),
+    ("chat/completions", {**CHAT, "tools": [SECRET]}, "tools"),
+    ("chat/completions", {**CHAT, "frequency_penalty": 0.5}, "frequency_penalty"),
+    ("chat/completions", {**CHAT, "logit_bias": {"5": 1}}, "logit_bias"),
+    ("chat/completions", {**CHAT, "response_format": {"type": "json_object"}}, "response_format"),
+    ("chat/completions", {**CHAT, "top_logprobs": 2}, "logprobs"),
+    ("chat/completions", {**CHAT, "messages": []}, "messages"),
+    ("chat/completions", {**CHAT, "messages": [{"role": SECRET, "content": SECRET}]}, "messages.0.role"),
+    ("chat/completions", {**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0"),
+    ("completions", {"model": "m", "prompt": []}, "prompt"),
+    ("completions", {"model": "m", "prompt": "p", "max_tokens": 0}, "echo"),
+    ("completions", {"model": "m", "prompt": ["p"] * 200, "n": 2}, "prompts times n"),
+    ("completions", {"model": "m", "prompt": "p", "best_of": 3}, "best_of"),
+    ("completions", {"model": "m", "prompt": "p", "stop": [""]}, "stop"),
+    ("embeddings", {"model": "m", "input": []}, "input"),
+    ("embeddings", {"model": "m", "input": "a", "dimensions": 8}, "dimensions"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), WRONG)
+async def test_what_is_wrong_or_not_supported_is_named_without_its_value(
+    client: Client, path: str, body: dict[str, Any], field: str
+) -> None:
+    response = await client.post(f"/v1/{path}", body)
+    assert response.status == 400
+    assert field in response.json()["error"]["message"]
+    assert SECRET not in response.text
+
+
+async def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
+    response = await client.post("/v1/completions", data=b'{"prompt": "the secret text"')
+    assert response.status == 400
+    assert SECRET not in response.text
+
+
+async def test_nulls_and_defaults_of_other_clients_are_taken(client: Client, answers: Answers) -> None:
+    body = {**CHAT, "temperature": None, "n": None, "stop": None, "stream": False, "frequency_penalty": 0}
+    body["messages"] = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+    assert (await client.post("/v1/chat/completions", body)).status == 200
+    completion = {"model": "m", "prompt": [[1, 2]], "max_tokens": None, "echo": None, "logprobs": None, "best_of": 1}
+    assert (await client.post("/v1/completions", data=json.dumps(completion))).status == 200
+    assert answers.asked[0].messages[0].content == "ab"
+    assert (answers.asked[1].max_tokens, answers.asked[1].prompts) == (16, [[1, 2]])

@@ -1,0 +1,223 @@
+import asyncio
+import base64
+import struct
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from cultivar_generation.teachers.backend import Backend
+from cultivar_generation.teachers.decoder import Decoder
+from cultivar_generation.teachers.engine import LaneKey
+from cultivar_generation.teachers.errors import BadRequest, EngineFailed, Overloaded, TooLarge, UnknownModel
+from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
+from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
+from cultivar_generation.teachers.scoring_lane import ScoringLane
+from cultivar_generation.teachers.tokens import Tokens
+from cultivar_generation.teachers.work import EmbedWork, GenerateWork, ScoreWork
+
+DIGEST = "0" * 64
+
+
+class Queue:
+    """Does work at once with real lanes over the tiny model; adapters only change the key."""
+
+    def __init__(self, decoder: Decoder, tokens: Tokens) -> None:
+        self.keys: list[LaneKey] = []
+        self.futures: list[Future[Any]] = []
+        self.room = 1_000
+        self.waits = False
+        self._decoder = decoder
+        self._tokens = tokens
+
+    async def holds(self, count: int) -> None:
+        """Waits until this many pieces of work are queued."""
+        async with asyncio.timeout(5):
+            while len(self.futures) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    def submit(self, key: LaneKey, work: Any) -> Future[Any]:
+        if len(self.keys) >= self.room:
+            raise Overloaded(3)
+        self.keys.append(key)
+        self.futures.append(work.future)
+        if self.waits:
+            return work.future  # type: ignore[no-any-return]
+        if isinstance(work, EmbedWork):
+            work.finish(([[0.6, 0.8] for _ in work.texts], 7))
+            return work.future
+        lane = self._lane(work)
+        lane.add(work)
+        while lane.busy:
+            lane.step()
+        return work.future  # type: ignore[no-any-return]
+
+    def _lane(self, work: GenerateWork | ScoreWork) -> Any:
+        limits = Limits()
+        if isinstance(work, GenerateWork):
+            return GenerationLane(self._decoder, self._tokens, limits)
+        return ScoringLane(self._decoder, limits)
+
+
+class Adapters:
+    def __init__(self) -> None:
+        self.loaded = [f"p/{DIGEST}"]
+        self.used: list[str] = []
+
+    @asynccontextmanager
+    async def using(self, name: str) -> AsyncIterator[None]:
+        self.used.append(name)
+        yield
+
+
+@pytest.fixture
+def queue(tiny_decoder: Decoder, tiny_tokens: Tokens) -> Queue:
+    return Queue(tiny_decoder, tiny_tokens)
+
+
+@pytest.fixture
+def backend(queue: Queue, tiny_tokens: Tokens) -> Backend:
+    return Backend(queue, Adapters(), tiny_tokens, "m", "e", context=60, default_tokens=6, largest_score=100)
+
+
+def chat(text: str = "hi", **fields: Any) -> ChatRequest:
+    return ChatRequest(model=fields.pop("model", "m"), messages=[{"role": "user", "content": text}], **fields)
+
+
+def completion(prompt: Any = "ab", **fields: Any) -> CompletionRequest:
+    return CompletionRequest(model=fields.pop("model", "m"), prompt=prompt, **fields)
+
+
+async def test_a_chat_gives_as_many_choices_as_it_asks_for(backend: Backend) -> None:
+    answer = await backend.chat(chat(n=3, max_tokens=4, seed=1))
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
+    assert len({choice["message"]["content"] for choice in answer["choices"]}) > 1
+    assert answer["usage"]["completion_tokens"] <= 12
+
+
+async def test_a_chat_that_names_no_bound_gets_the_default_or_what_fits(backend: Backend) -> None:
+    answer = await backend.chat(chat(temperature=0, logprobs=True, top_logprobs=2))
+    assert answer["usage"]["completion_tokens"] <= 6
+    for entry in answer["choices"][0]["logprobs"]["content"]:
+        assert entry["logprob"] <= 0
+        assert len(entry["top_logprobs"]) == 2
+
+
+async def test_prompt_and_answer_must_fit_the_context(backend: Backend, queue: Queue) -> None:
+    for request in (chat(max_tokens=50), chat("x" * 60)):
+        with pytest.raises(BadRequest) as refused:
+            await backend.chat(request)
+        assert refused.value.code == "context_length_exceeded"
+    with pytest.raises(BadRequest):
+        await backend.complete(completion("x" * 50, max_tokens=11))
+    assert queue.keys == []
+
+
+async def test_an_echo_scores_the_prompts_and_generates_nothing(backend: Backend, queue: Queue) -> None:
+    answer = await backend.complete(completion(["abc", "abd"], echo=True, max_tokens=0, logprobs=1))
+    assert queue.keys == [("score", None)]
+    first, second = answer["choices"]
+    assert first["text"] == "abc"
+    assert first["logprobs"]["tokens"] == ["a", "b", "c"]
+    assert first["logprobs"]["text_offset"] == [0, 1, 2]
+    assert first["logprobs"]["token_logprobs"][0] is None
+    assert first["logprobs"]["top_logprobs"][0] is None
+    assert len(first["logprobs"]["top_logprobs"][1]) == 1
+    assert first["logprobs"]["token_logprobs"][1] == second["logprobs"]["token_logprobs"][1]
+    assert answer["usage"] == {"prompt_tokens": 6, "completion_tokens": 0, "total_tokens": 6}
+
+
+async def test_an_echo_with_one_greedy_token_is_one_pass_and_agrees_with_two(backend: Backend, queue: Queue) -> None:
+    one = await backend.complete(completion("abc", echo=True, max_tokens=1, temperature=0, logprobs=1))
+    assert queue.keys == [("score", None)]
+    two = await backend.complete(completion("abc", echo=True, max_tokens=2, temperature=0, logprobs=1))
+    assert queue.keys[1:] == [("score", None), ("generate", None)]
+    parts = [answer["choices"][0]["logprobs"] for answer in (one, two)]
+    assert parts[0]["tokens"] == parts[1]["tokens"][:4]
+    assert parts[0]["text_offset"] == parts[1]["text_offset"][:4]
+    assert parts[0]["token_logprobs"][1:] == pytest.approx(parts[1]["token_logprobs"][1:4], abs=1e-4)
+
+
+async def test_several_prompts_and_choices_come_back_in_order(backend: Backend) -> None:
+    request = completion(["ab", "cd"], n=2, max_tokens=3, echo=True, seed=4)
+    texts = [choice["text"] for choice in (await backend.complete(request))["choices"]]
+    assert [text[:2] for text in texts] == ["ab", "ab", "cd", "cd"]
+
+
+async def test_prompts_may_be_tokens(backend: Backend) -> None:
+    tokens = backend._tokens.encode("ab").tokens
+    for prompt in (list(tokens), [list(tokens)]):
+        answer = await backend.complete(completion(prompt, echo=True, max_tokens=0, logprobs=0))
+        assert answer["choices"][0]["text"] == "ab"
+    with pytest.raises(BadRequest, match="not below"):
+        await backend.complete(completion([5, 10_000_000]))
+
+
+async def test_an_empty_prompt_is_refused(backend: Backend) -> None:
+    with pytest.raises(BadRequest, match="empty"):
+        await backend.complete(completion(["a", ""]))
+
+
+async def test_more_tokens_to_score_than_the_bound_are_refused(backend: Backend) -> None:
+    with pytest.raises(TooLarge):
+        await backend.complete(completion(["x" * 40] * 3, echo=True, max_tokens=0, logprobs=1))
+
+
+@pytest.mark.parametrize("model", ["other", "e", "m:p", f"m:{DIGEST}", "m:p/short", f"m:/{DIGEST}", f"e:p/{DIGEST}"])
+async def test_an_unknown_model_is_not_found(backend: Backend, model: str) -> None:
+    with pytest.raises(UnknownModel):
+        await backend.chat(chat(model=model))
+    with pytest.raises(UnknownModel):
+        await backend.complete(completion(model=model))
+
+
+async def test_an_adapter_is_kept_loaded_and_named_to_the_engine(backend: Backend, queue: Queue) -> None:
+    answer = await backend.chat(chat(model=f"m:p/{DIGEST}", max_tokens=2))
+    assert answer["model"] == f"m:p/{DIGEST}"
+    assert queue.keys == [("generate", f"p/{DIGEST}")]
+    assert backend.models == ["m", "e", f"m:p/{DIGEST}"]
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+async def test_embeddings_come_as_numbers_or_packed(backend: Backend, encoding: str) -> None:
+    request = EmbeddingRequest(model="e", input=["a", "b"], encoding_format=encoding)
+    answer = await backend.embed(request)
+    found = answer["data"][1]["embedding"]
+    vector = struct.unpack("<2f", base64.b64decode(found)) if encoding == "base64" else found
+    assert list(vector) == pytest.approx([0.6, 0.8])
+    assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+
+
+async def test_the_text_model_embeds_nothing_and_no_empty_text_is_embedded(backend: Backend) -> None:
+    with pytest.raises(UnknownModel):
+        await backend.embed(EmbeddingRequest(model="m", input="a"))
+    with pytest.raises(BadRequest, match="empty"):
+        await backend.embed(EmbeddingRequest(model="e", input=["a", ""]))
+
+
+async def test_when_one_choice_finds_no_room_the_others_are_dropped(backend: Backend, queue: Queue) -> None:
+    queue.room, queue.waits = 2, True
+    with pytest.raises(Overloaded):
+        await backend.chat(chat(n=3, max_tokens=2))
+    assert all(future.cancelled() for future in queue.futures)
+
+
+async def test_a_request_that_is_given_up_drops_its_work(backend: Backend, queue: Queue) -> None:
+    queue.waits = True
+    task = asyncio.create_task(backend.chat(chat(n=2, max_tokens=2)))
+    await queue.holds(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert all(future.cancelled() for future in queue.futures)
+
+
+async def test_a_failure_of_the_engine_is_told_without_its_words(backend: Backend, queue: Queue) -> None:
+    queue.waits = True
+    task = asyncio.create_task(backend.chat(chat(max_tokens=2)))
+    await queue.holds(1)
+    queue.futures[0].set_exception(ValueError("the secret text"))
+    with pytest.raises(EngineFailed) as failed:
+        await task
+    assert "secret" not in str(failed.value)

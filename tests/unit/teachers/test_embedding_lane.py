@@ -1,0 +1,78 @@
+from collections.abc import Sequence
+
+import pytest
+from cultivar_generation.teachers.embedding_lane import EmbeddingLane
+from cultivar_generation.teachers.work import EmbedWork
+
+
+class Embedder:
+    """Makes of a text one token a letter, and of its tokens their number and their sum."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[ord(letter) for letter in text] for text in texts]
+
+    def embed(self, rows: Sequence[list[int]]) -> list[list[float]]:
+        self.batches.append(len(rows))
+        return [[float(len(row)), float(sum(row))] for row in rows]
+
+
+def lane_of(embedder: Embedder, batch_tokens: int = 8, job_texts: int = 100) -> EmbeddingLane:
+    return EmbeddingLane(lambda: embedder, batch_tokens, job_texts)  # type: ignore[arg-type, return-value]
+
+
+def finish(lane: EmbeddingLane, works: Sequence[EmbedWork]) -> None:
+    for work in works:
+        lane.add(work)
+    while lane.busy:
+        lane.step()
+
+
+def test_each_request_gets_its_vectors_in_its_order() -> None:
+    works = [EmbedWork(["aaa", "b"]), EmbedWork(["cc", "dddd", "e"])]
+    finish(lane_of(Embedder()), works)
+    for work in works:
+        vectors, tokens = work.future.result(0)
+        assert vectors == [[len(text), sum(map(ord, text))] for text in work.texts]
+        assert tokens == sum(map(len, work.texts))
+
+
+def test_texts_of_several_requests_share_batches_of_bounded_size() -> None:
+    embedder = Embedder()
+    finish(lane_of(embedder), [EmbedWork(["aaaa", "bb"]), EmbedWork(["cccc", "dd", "e"])])
+    # Longest first: two of four letters fill eight tokens, the rest fits in one batch.
+    assert embedder.batches == [2, 3]
+
+
+def test_one_text_longer_than_a_batch_is_embedded_alone() -> None:
+    embedder = Embedder()
+    finish(lane_of(embedder, batch_tokens=4), [EmbedWork(["a" * 20, "b"])])
+    assert embedder.batches == [1, 1]
+
+
+def test_a_model_that_does_not_load_fails_the_request_and_is_tried_again() -> None:
+    tries = []
+
+    def load() -> Embedder:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("no weights")
+        return Embedder()
+
+    lane = EmbeddingLane(load)  # type: ignore[arg-type]
+    first, second = EmbedWork(["a"]), EmbedWork(["b"])
+    finish(lane, [first])
+    with pytest.raises(RuntimeError, match="no weights"):
+        first.future.result(0)
+    finish(lane, [second])
+    assert second.future.result(0)[1] == 1
+
+
+def test_a_request_that_nobody_waits_for_is_not_embedded() -> None:
+    embedder = Embedder()
+    work = EmbedWork(["a"])
+    work.future.cancel()
+    finish(lane_of(embedder), [work])
+    assert embedder.batches == []

@@ -1,0 +1,130 @@
+from typing import Any
+
+import pytest
+import torch
+from cultivar_generation.teachers.decoder import Decoder
+from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
+from cultivar_generation.teachers.tokens import Tokens
+from cultivar_generation.teachers.work import GenerateWork, Made, SamplingRules
+
+PROMPTS = [(5, 6, 7), (5, 6, 7, 8, 9), (40,), (41, 42), (5, 6), (100, 101, 102, 103)]
+
+
+def greedy(max_tokens: int = 8, **rules: Any) -> SamplingRules:
+    return SamplingRules(temperature=0.0, max_tokens=max_tokens, **rules)
+
+
+def finish(lane: GenerationLane, works: list[GenerateWork]) -> list[Made]:
+    for work in works:
+        lane.add(work)
+    steps = 0
+    while lane.busy:
+        lane.step()
+        steps += 1
+        assert steps < 1_000
+    return [work.future.result(0) for work in works]
+
+
+def plain(model: Any, prompt: tuple[int, ...], count: int) -> list[int]:
+    said = model.generate(
+        torch.tensor([prompt]),
+        max_new_tokens=count,
+        do_sample=False,
+        pad_token_id=1,
+        attention_mask=torch.ones(1, len(prompt)),
+    )
+    return [token for token in said[0, len(prompt) :].tolist() if token != 1]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 64])
+@pytest.mark.parametrize("run_tokens", [2, 256])
+def test_answers_are_those_of_the_model_alone(
+    tiny_decoder: Decoder, tiny_tokens: Tokens, rows: int, run_tokens: int
+) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(rows=rows, run_tokens=run_tokens))
+    works = [GenerateWork(prompt, greedy(5 + place)) for place, prompt in enumerate(PROMPTS)]
+    for work, made in zip(works, finish(lane, works), strict=True):
+        assert [choice.token for choice in made.choices] == plain(
+            tiny_decoder.model, work.prompt, work.rules.max_tokens
+        )
+
+
+def test_an_answer_that_reaches_its_bound_says_length(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    (made,) = finish(GenerationLane(tiny_decoder, tiny_tokens, Limits()), [GenerateWork((5,), greedy(3))])
+    assert (made.finish_reason, made.tokens) == ("length", 3)
+
+
+def test_an_answer_ends_before_the_end_token(tiny_decoder: Decoder, tiny_tokenizer: Any) -> None:
+    lane = GenerationLane(tiny_decoder, Tokens(tiny_tokenizer, [1]), Limits())
+    (whole,) = finish(lane, [GenerateWork((5, 6), greedy(6))])
+    said = [choice.token for choice in whole.choices]
+    ending = Tokens(tiny_tokenizer, [said[2]])
+    (made,) = finish(GenerationLane(tiny_decoder, ending, Limits()), [GenerateWork((5, 6), greedy(6))])
+    first = said.index(said[2])
+    assert [choice.token for choice in made.choices] == said[:first]
+    assert (made.finish_reason, made.tokens) == ("stop", first + 1)
+
+
+def test_a_stop_string_ends_the_answer_before_it(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    def lane() -> GenerationLane:
+        return GenerationLane(tiny_decoder, tiny_tokens, Limits())
+
+    (whole,) = finish(lane(), [GenerateWork((60, 61), greedy(12))])
+    stop = whole.text[3:5]
+    (made,) = finish(lane(), [GenerateWork((60, 61), greedy(12, stop=(stop, "never said")))])
+    assert made.text == whole.text[: whole.text.index(stop)]
+    assert made.finish_reason == "stop"
+
+
+def test_a_seed_gives_the_same_answer_alone_and_in_company(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    def seeded(choice: int = 0) -> GenerateWork:
+        return GenerateWork((5, 6, 7), SamplingRules(max_tokens=10, seed=9, choice=choice, top_p=0.95))
+
+    (alone,) = finish(GenerationLane(tiny_decoder, tiny_tokens, Limits()), [seeded()])
+    others = [GenerateWork(prompt, SamplingRules(max_tokens=7)) for prompt in PROMPTS]
+    found = finish(GenerationLane(tiny_decoder, tiny_tokens, Limits(rows=4)), [*others, seeded(), seeded(1)])
+    assert found[-2].choices == alone.choices
+    assert found[-1].choices != alone.choices
+
+
+def test_rows_are_bounded_by_the_memory_they_need(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(row_tokens=48))
+    works = [GenerateWork((5, 6, 7, 8), greedy(12, stop=())) for _ in range(5)]
+    for work in works:
+        lane.add(work)
+    lane.step()
+    # Each may get 16 tokens long: three have room.
+    assert len(lane._rows) == 3
+    finish(lane, [])
+    assert all(work.future.done() for work in works)
+
+
+def test_work_larger_than_the_bound_still_gets_its_turn_alone(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(row_tokens=4))
+    assert len(finish(lane, [GenerateWork((5, 6, 7), greedy(4)) for _ in range(2)])) == 2
+
+
+def test_dropped_work_leaves_and_the_rest_goes_on(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(rows=3))
+    works = [GenerateWork(prompt, greedy(8)) for prompt in PROMPTS]
+    for work in works:
+        lane.add(work)
+    lane.step()
+    for work in (works[0], works[4]):
+        work.future.cancel()
+    finish(lane, [])
+    for place in (1, 2, 3, 5):
+        said = [choice.token for choice in works[place].future.result(0).choices]
+        assert said == plain(tiny_decoder.model, PROMPTS[place], 8)
+
+
+def test_after_a_failure_the_lane_is_empty_and_works_again(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(rows=2))
+    works = [GenerateWork(prompt, greedy(8)) for prompt in PROMPTS]
+    for work in works:
+        lane.add(work)
+    lane.step()
+    lane.fail(RuntimeError("broken"))
+    assert not lane.busy
+    assert all(isinstance(work.future.exception(0), RuntimeError) for work in works)
+    assert finish(lane, [GenerateWork((5,), greedy(2))])[0].tokens == 2
