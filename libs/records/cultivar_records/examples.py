@@ -4,10 +4,23 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from cultivar_records.tasks import TaskKind
 
+
+def _whole(text: str) -> str:
+    """Refuses what no database or file of text can hold; models do write it, as escapes in JSON."""
+    if "\0" in text:
+        raise ValueError("A text must not hold a NUL character; remove it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("A text must not hold half of a surrogate pair, which is no character.") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
 Role = Literal["system", "user", "assistant"]
 Origin = Literal["seed", "candidate", "replay"]
 ExampleId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
@@ -23,7 +36,7 @@ class Message(_Record):
     """Holds one turn of a conversation."""
 
     role: Role
-    content: str
+    content: Text
 
 
 class Span(_Record):
@@ -31,7 +44,7 @@ class Span(_Record):
 
     start: Count
     end: Count
-    label: Annotated[str, Field(min_length=1)]
+    label: Annotated[Text, Field(min_length=1)]
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> "Span":
@@ -75,9 +88,9 @@ class Example(_Record):
     id: ExampleId
     task: TaskKind
     messages: Annotated[tuple[Message, ...], Field(min_length=2)]
-    label: str | None = None
+    label: Text | None = None
     spans: tuple[Span, ...] = ()
-    tests: tuple[str, ...] = ()
+    tests: tuple[Text, ...] = ()
     provenance: Provenance
 
     @model_validator(mode="after")

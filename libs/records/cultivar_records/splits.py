@@ -30,7 +30,7 @@ def split_by_family(examples: Iterable[Example], shares: Mapping[str, float], se
     if not shares or min(shares.values()) <= 0:
         raise ValueError("A split needs at least one part, and every part a share above zero.")
     families: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=lambda example: example.id):
+    for example in examples:
         families[example.provenance.family].append(example)
     whole = sum(shares.values())
     parts = [_Part(name, share / whole) for name, share in shares.items()]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cultivar_records import BadRow, Example, TaskKind, UnreadableFile, read_rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 GOOD = b'{"text": "where is it", "label": "arrival"}'
@@ -179,6 +179,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path: Path) -> None:
 PIECES = [b"\n", b"\r", b'"', b",", b"\\", b"\xff", b"\x00", b"{", b"}", GOOD, b"text,label\n", b"a", "é".encode()]
 
 
+@settings(deadline=None)
 @given(body=st.lists(st.sampled_from(PIECES)).map(b"".join), limit=st.integers(1, 200))
 def test_no_bytes_break_the_reader_and_no_line_comes_twice(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, limit: int
@@ -193,6 +194,7 @@ def test_no_bytes_break_the_reader_and_no_line_comes_twice(
     assert lines == sorted(set(lines))
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.sampled_from([GOOD, b"broken", b"{}", b'{"text": "\xff"}']), max_size=30))
 def test_every_line_of_a_json_file_comes_out_once(tmp_path_factory: pytest.TempPathFactory, rows: list[bytes]) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "rows.jsonl"

@@ -21,11 +21,11 @@ from cultivar_records import (
     to_table,
     to_verdict_table,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 
 
 def classified(text: str, label: str, number: int = 0) -> Example:
@@ -51,6 +51,7 @@ def test_ids_do_not_collide_when_a_boundary_moves() -> None:
     assert len({example_id(*key) for key in keys}) == len(keys)
 
 
+@settings(deadline=None)
 @given(text=_TEXT, label=_TEXT.filter(bool), number=st.integers(0, 2**53 - 1))
 def test_the_digest_is_that_of_an_independent_rfc_8785_encoder(text: str, label: str, number: int) -> None:
     example = classified(text, label, number)
@@ -75,6 +76,9 @@ def test_a_changed_provenance_changes_the_digest() -> None:
         {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "card_arrival"}]},
         {"messages": [{"role": "tool", "content": "x"}, {"role": "assistant", "content": "card_arrival"}]},
         {"surprise": 1},
+        {"messages": [{"role": "user", "content": "\0"}, {"role": "assistant", "content": "card_arrival"}]},
+        {"messages": [{"role": "user", "content": "\ud800"}, {"role": "assistant", "content": "card_arrival"}]},
+        {"tests": ["\ud800"]},
         {"spans": [{"start": 0, "end": 100, "label": "a"}]},
         {"spans": [{"start": 3, "end": 3, "label": "a"}]},
     ],

@@ -137,6 +137,9 @@ def test_the_format_is_found_from_the_content(tmp_path: Path, body: bytes, found
         (b'[{"text": 1}]', "JSON array"),
         (b"name,age\nann,3\n", "no known columns"),
         (b"\x00\x01\x02", "no known columns"),
+        (b"\xff,text,label\n", "name the columns, cannot be read. Byte 1"),
+        (b"\x00,text,label\n", "name the columns, cannot be read. The line holds a NUL"),
+        (b"text,label" + b"," * 2_000_000 + b"\n", "name the columns, cannot be read. The line is longer"),
         (b"PAR1 and nothing more", "damaged"),
     ],
 )

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from cultivar_records import Example, Message, Provenance, TaskKind, example_id, split_by_family
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -26,6 +26,7 @@ def example(number: int, label: str, family: str = "") -> Example:
 _MEMBERS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 15)), max_size=60)
 
 
+@settings(deadline=None)
 @given(members=_MEMBERS, seed=st.integers(0, 9))
 def test_no_family_is_cut_no_row_is_lost_and_order_changes_nothing(members: list[tuple[str, int]], seed: int) -> None:
     rows = [example(number, label, f"f{family}") for number, (label, family) in enumerate(members)]
@@ -63,6 +64,16 @@ def test_large_families_still_keep_the_shares() -> None:
         total = sum(row.label == label for row in rows)
         held_out = sum(row.label == label for row in parts["test"])
         assert abs(held_out / total - 0.25) < 0.05
+
+
+def test_large_families_are_not_all_on_one_side() -> None:
+    rows: list[Example] = []
+    for family in range(100):
+        rows += [example(len(rows) + member, "a", f"f{family}") for member in range(10 if family % 4 == 0 else 1)]
+    parts = split_by_family(rows, {"train": 1, "test": 1}, 1)
+    for part in parts.values():
+        sizes = Counter(row.provenance.family for row in part)
+        assert 12 <= sum(size == 10 for size in sizes.values()) <= 13
 
 
 def test_a_label_of_one_family_is_trained_on() -> None:

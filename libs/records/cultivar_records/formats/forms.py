@@ -61,7 +61,12 @@ class RowReader:
         """Makes the example of a row; raises RowProblem for a row that is none."""
         if not isinstance(row, Mapping):
             raise RowProblem("The row is not an object with named fields.")
-        fields = _canonical(row)
+        try:
+            return self._example(line, _canonical(row))
+        except ValidationError as error:
+            raise RowProblem(_sentence(error)) from None
+
+    def _example(self, line: int, fields: Mapping[str, Any]) -> Example:
         form = form_of(fields)
         if form is None:
             raise RowProblem(f"A field is missing: a row needs {WANTED}.")
@@ -70,18 +75,15 @@ class RowReader:
         label = self._finish(turns, fields, spans)
         _check_turns(turns)
         key = example_id(self._source, str(line), 0)
-        try:
-            return Example(
-                id=key,
-                task=self._task,
-                messages=tuple(turns),
-                label=label,
-                spans=spans,
-                tests=_tests(fields.get("tests")),
-                provenance=Provenance(origin="seed", family=key, source=self._source, line=line),
-            )
-        except ValidationError as error:
-            raise RowProblem(_sentence(error)) from None
+        return Example(
+            id=key,
+            task=self._task,
+            messages=tuple(turns),
+            label=label,
+            spans=spans,
+            tests=_tests(fields.get("tests")),
+            provenance=Provenance(origin="seed", family=key, source=self._source, line=line),
+        )
 
     def _finish(self, turns: _Turns, fields: Mapping[str, Any], spans: tuple[Span, ...]) -> str | None:
         """Puts the answer that the task implies at the end of the turns, and gives the label."""
@@ -177,10 +179,7 @@ def _spans(value: object) -> tuple[Span, ...]:
         return ()
     if not isinstance(value, list):
         raise RowProblem("The field 'spans' must be a list of start, end and label.")
-    try:
-        spans = [Span.model_validate(span, strict=True) for span in value]
-    except ValidationError as error:
-        raise RowProblem(_sentence(error)) from None
+    spans = [Span.model_validate(span, strict=True) for span in value]
     return tuple(sorted(spans, key=lambda span: (span.start, span.end)))
 
 
@@ -198,8 +197,6 @@ def _check_turns(turns: _Turns) -> None:
     for number, message in enumerate(turns, 1):
         if not message.content.strip():
             raise RowProblem(f"The text of message {number} ({message.role}) is empty.")
-        if "\0" in message.content:
-            raise RowProblem(f"Message {number} holds a NUL character; remove it.")
 
 
 def _sentence(error: ValidationError) -> str:

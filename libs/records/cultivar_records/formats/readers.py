@@ -64,13 +64,21 @@ def read_csv(path: Path, limit: int) -> Iterator[Raw]:
         header = next(iter(lines.pending()), None)
         if header is None:
             return
-        separator = separator_of(header.data or b"")
-        if separator is None:
-            raise UnreadableFile(f"The first line names no known columns; a table needs {WANTED}.")
-        names = csv_header(decode_line(header, limit).rstrip("\r\n"), separator)
+        separator, names = _columns(header, limit)
         while (raw := lines.record(separator, names)) is not None:
             if raw.value is not None:
                 yield raw
+
+
+def _columns(header: Line, limit: int) -> tuple[str, list[str]]:
+    try:
+        text = decode_line(header, limit).rstrip("\r\n")
+    except RowProblem as problem:
+        raise UnreadableFile(f"The first line, which must name the columns, cannot be read. {problem}") from None
+    separator = separator_of(text.encode())
+    if separator is None:
+        raise UnreadableFile(f"The first line names no known columns; a table needs {WANTED}.")
+    return separator, csv_header(text, separator)
 
 
 class _Lines:
