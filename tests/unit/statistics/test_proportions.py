@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from cultivar_statistics import discordance, mcnemar, minimum_detectable_gain, rows_to_detect, wilson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 
+@settings(deadline=None)
 @given(trials=st.integers(1, 500), share=st.floats(0, 1), level=st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilsons_interval_is_that_of_scipy(trials: int, share: float, level: float) -> None:
     successes = round(trials * share)
@@ -30,6 +31,7 @@ def models(both: int, first_only: int, second_only: int, neither: int) -> tuple[
     return [1] * len(first), first, second
 
 
+@settings(deadline=None)
 @given(first_only=st.integers(0, 60), second_only=st.integers(0, 60), both=st.integers(0, 5), neither=st.integers(1, 5))
 def test_mcnemars_test_is_the_exact_binomial_test(first_only: int, second_only: int, both: int, neither: int) -> None:
     found = mcnemar(*models(both, first_only, second_only, neither))
@@ -46,6 +48,7 @@ def test_mcnemars_test_stands_thousands_of_rows() -> None:
     assert found.p_value == pytest.approx(binomtest(3000, 6200).pvalue)
 
 
+@settings(deadline=None)
 @given(rows=st.integers(20, 100_000), share=st.floats(0.02, 1), power=st.floats(0.5, 0.99))
 def test_the_gain_and_the_rows_are_inverse_to_each_other(rows: int, share: float, power: float) -> None:
     gain = minimum_detectable_gain(rows, share, power=power)

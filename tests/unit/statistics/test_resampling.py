@@ -108,6 +108,11 @@ def test_one_run_stands_beside_every_run_of_the_other_side() -> None:
     assert once.gain == pytest.approx(np.mean([accuracy(truth, run) for run in runs]) - accuracy(truth, base))
 
 
+def test_of_two_seeds_one_is_drawn_so_that_their_whole_difference_shows() -> None:
+    found = seeds_bootstrap("accuracy", [1] * 9, [[0] * 9], [[0] * 9, [1] * 9], draws=400, level=0.4)
+    assert (found.gain, found.low, found.high) == (0.5, 0, 1)
+
+
 def coverage(level: float, gain: float) -> float:
     """Simulates comparisons of five seeds whose accuracy varies, and gives how often the interval holds the gain."""
     generator = np.random.default_rng(6)

@@ -9,11 +9,14 @@ import pytest
 from cultivar_texts import NearDuplicates, Neighbour, jaccard, shingles
 from cultivar_texts.buckets import BUCKET_ROWS, Buckets
 from cultivar_texts.sketches import Bands
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXT = st.lists(st.sampled_from(["my", "card", "is", "lost", "where", "Now!", "?", "42"]), max_size=12).map(" ".join)
-TEXTS = st.lists(TEXT, max_size=20)
+LONG = " ".join(f"word{number}" for number in range(40))
+CUT = st.tuples(st.integers(0, 8), st.integers(0, 8)).map(lambda ends: " ".join(LONG.split()[ends[0] : 40 - ends[1]]))
+"""Cuts of one long text, of which most are near each other and some are not."""
+TEXTS = st.lists(TEXT | CUT | CUT.map(str.upper), max_size=20)
 
 
 def sentence(draw: random.Random, length: int) -> list[str]:
@@ -33,6 +36,7 @@ def held(texts: Sequence[str]) -> NearDuplicates:
     return index
 
 
+@settings(deadline=None)
 @given(texts=TEXTS, text=TEXT)
 def test_a_neighbour_is_as_near_as_it_says(texts: list[str], text: str) -> None:
     found = held(texts).query(text)
@@ -41,17 +45,20 @@ def test_a_neighbour_is_as_near_as_it_says(texts: list[str], text: str) -> None:
         assert found.similarity >= 0.8
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_every_text_held_is_found_as_itself(texts: list[str]) -> None:
     assert all(near is not None and near.similarity == 1 for near in held(texts).query_many(texts))
 
 
+@settings(deadline=None)
 @given(first=TEXT, second=TEXT)
 def test_nearness_is_symmetric(first: str, second: str) -> None:
     one, other = held([first]).query(second), held([second]).query(first)
     assert one == other
 
 
+@settings(deadline=None)
 @given(texts=TEXTS, seed=st.integers(0, 99), queries=TEXTS)
 def test_the_order_of_adding_changes_no_answer(texts: list[str], seed: int, queries: list[str]) -> None:
     items = numbered(texts)
@@ -62,6 +69,7 @@ def test_the_order_of_adding_changes_no_answer(texts: list[str], seed: int, quer
     assert index.query_many(queries) == held(texts).query_many(queries)
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_adding_again_changes_nothing(texts: list[str]) -> None:
     index = held(texts)
@@ -70,6 +78,7 @@ def test_adding_again_changes_nothing(texts: list[str]) -> None:
     assert (len(index), index.query_many(texts)) == (size, answers)
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_what_is_left_out_is_near_something_kept_before_it(texts: list[str]) -> None:
     verdicts = list(NearDuplicates().keep_first(numbered(texts)))
@@ -83,6 +92,7 @@ def test_what_is_left_out_is_near_something_kept_before_it(texts: list[str]) -> 
         assert jaccard(shingles(texts[place]), shingles(texts[int(near.id)])) == pytest.approx(near.similarity)
 
 
+@settings(deadline=None)
 @given(texts=TEXTS, cut=st.integers(0, 20))
 def test_where_the_stream_is_cut_changes_no_verdict(texts: list[str], cut: int) -> None:
     items = numbered(texts)
@@ -91,6 +101,7 @@ def test_where_the_stream_is_cut_changes_no_verdict(texts: list[str], cut: int) 
     assert in_two == list(NearDuplicates().keep_first(items))
 
 
+@settings(deadline=None)
 @given(kinds=st.lists(st.integers(0, 5), max_size=30), seed=st.integers(0, 99))
 def test_of_exact_duplicates_one_is_kept_in_any_order(kinds: list[int], seed: int) -> None:
     draw = random.Random(0)
@@ -176,6 +187,7 @@ def test_settings_without_meaning_are_refused(threshold: float, width: int) -> N
 KEYS = st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=2), max_size=30)
 
 
+@settings(deadline=None)
 @given(parts=st.lists(KEYS, max_size=4), queries=KEYS)
 def test_buckets_find_just_the_rows_that_share_a_key(parts: list[list[list[int]]], queries: list[list[int]]) -> None:
     buckets, rows = Buckets(), list[list[int]]()
@@ -189,6 +201,14 @@ def test_buckets_find_just_the_rows_that_share_a_key(parts: list[list[list[int]]
     if max((sum(key in keys for keys in rows) for key in range(6)), default=0) <= BUCKET_ROWS // 2:
         assert found == shared
     assert all(pair in shared for pair in found)
+
+
+def test_rows_that_come_one_at_a_time_lie_in_few_arrays() -> None:
+    buckets = Buckets()
+    for row in range(300):
+        buckets.add(np.full((1, 2), row, dtype=np.uint64), row)
+        assert 2 ** len(buckets._parts) <= 2 * (row + 1)
+    assert buckets.candidates(np.array([[7, 300]], dtype=np.uint64)).tolist() == [[0, 7]]
 
 
 def test_a_crowded_bucket_is_looked_at_only_so_far() -> None:

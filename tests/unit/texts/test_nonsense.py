@@ -5,7 +5,7 @@ import string
 
 import pytest
 from cultivar_texts import CharacterModel, legibility
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SEEDS = [
@@ -23,6 +23,7 @@ OTHERS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_every_measure_of_every_text_is_in_its_range(text: str) -> None:
     found = legibility(text)
@@ -71,6 +72,7 @@ def test_the_language_is_that_of_the_texts_it_learnt_from() -> None:
     assert CharacterModel(greek).surprise("Πού είναι τα χρήματά μου;") < CharacterModel(SEEDS).surprise(greek[0]) - 2
 
 
+@settings(deadline=None)
 @given(first=st.text(), second=st.text(min_size=1))
 def test_what_may_follow_a_character_sums_to_no_more_than_one(first: str, second: str) -> None:
     model = CharacterModel([first, second])

@@ -13,7 +13,7 @@ from cultivar_texts import (
     rouge_l,
     words,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TOKENS = st.lists(st.sampled_from("abc"), max_size=9)
@@ -26,6 +26,7 @@ def is_subsequence(part: tuple[str, ...], whole: list[str]) -> bool:
     return all(item in rest for item in part)
 
 
+@settings(deadline=None)
 @given(first=TOKENS, second=TOKENS)
 def test_the_longest_common_subsequence_is_that_of_trying_all(first: list[str], second: list[str]) -> None:
     lengths = range(len(first), -1, -1)
@@ -33,6 +34,7 @@ def test_the_longest_common_subsequence_is_that_of_trying_all(first: list[str], 
     assert longest_common_subsequence(first, second) == best
 
 
+@settings(deadline=None)
 @given(first=TOKENS, second=TOKENS)
 def test_the_longest_common_run_is_that_of_trying_all(first: list[str], second: list[str]) -> None:
     runs = {tuple(first[start:end]) for start in range(len(first) + 1) for end in range(start, len(first) + 1)}
@@ -40,6 +42,7 @@ def test_the_longest_common_run_is_that_of_trying_all(first: list[str], second: 
     assert longest_common_run(first, second) == max(map(len, runs & theirs))
 
 
+@settings(deadline=None)
 @given(first=TEXT, second=TEXT)
 def test_the_measures_are_symmetric_and_bounded_and_one_for_itself(first: str, second: str) -> None:
     for measure in (rouge_l, lambda one, other: ngram_overlap(one, other, 2)):

@@ -2,12 +2,13 @@
 
 import pytest
 from cultivar_texts import GOPHER_LIMITS, exceeded, repetition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PROSE = "Your new card is on its way. It should reach you within five days; if it does not, write to us again."
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "bb", "b a", "\n", "\n\n", " ", "\u00e9"])).map("".join))
 def test_every_measure_is_a_share(text: str) -> None:
     measures = repetition(text)

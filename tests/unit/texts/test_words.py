@@ -3,21 +3,24 @@
 import pytest
 from cultivar_texts import ngrams, normal_form, shingles, words
 from cultivar_texts.words import _WORD
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert normal_form(normal_form(text)) == normal_form(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_words_are_those_of_the_normal_form(text: str) -> None:
     assert words(text) == words(normal_form(text))
     assert not words(text) or normal_form(text) == " ".join(words(text))
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=127)))
 def test_the_fast_way_for_ascii_gives_the_same_words(text: str) -> None:
     assert words(text) == _WORD.findall(text.lower())
