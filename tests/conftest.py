@@ -61,6 +61,19 @@ def database_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data folder for `cultivar up`.
+
+    Not in `tmp_path`: the embedded database runs as a user of its own where the tests run as root, and each pytest that
+    starts closes the folder above `tmp_path` to other users.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cultivar-data-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings of a host on free ports, with its own database and folder, and leases that lapse soon."""
     (tmp_path / "artifacts").mkdir()

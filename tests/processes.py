@@ -24,13 +24,13 @@ class Server:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "cultivar_standalone", "--data-dir", str(self.data_dir), *ports, *self.flags),
-            stderr=(self.data_dir.parent / "up.log").open("ab"),
+            stderr=(self.data_dir / "up.log").open("ab"),
             env={**os.environ, "CULTIVAR_LEASE_SECONDS": "2"},
         )
         async with asyncio.timeout(60):
             while not (self.data_dir / ENDPOINT_FILE).exists():
                 if self.process.returncode is not None:
-                    raise AssertionError((self.data_dir.parent / "up.log").read_text()[-3000:])
+                    raise AssertionError((self.data_dir / "up.log").read_text()[-3000:])
                 await asyncio.sleep(0.1)
         return find_connection(self.data_dir)
 

@@ -26,13 +26,13 @@ IN_FLIGHT = 16
 
 @pytest.mark.parametrize("answered_before_kill", [40, 300, 560])
 async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in_flight_and_one_group(
-    database_url: str, tmp_path: Path, teacher: FakeTeacher, answered_before_kill: int
+    database_url: str, data_dir: Path, tmp_path: Path, teacher: FakeTeacher, answered_before_kill: int
 ) -> None:
     teacher.settings = FakeSettings(latency_s=0.02)
     store = open_store(str(tmp_path / "artifacts"))
     await make_artifact_schema(database_url)
     flags = ("--only", "generation", "--database-url", database_url, "--artifacts", str(tmp_path / "artifacts"))
-    server = Server(tmp_path / "data", *flags)
+    server = Server(data_dir, *flags)
     connection = await server.start()
     stub = open_stub(connection.address, connection.token)
     run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()))

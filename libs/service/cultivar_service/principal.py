@@ -63,6 +63,7 @@ class LocalToken:
 
 def local_token(path: Path) -> str:
     """Reads the token of a file, which is made with mode 0600 when absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

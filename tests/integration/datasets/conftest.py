@@ -19,6 +19,7 @@ from cultivar_datasets.settings import DatasetsSettings
 from cultivar_records import Example, from_table
 from cultivar_service.parts import Parts, Service
 from cultivar_service.serving import Host
+
 from tests.conftest import Start
 
 PARENT = "projects/default"
