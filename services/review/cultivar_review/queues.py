@@ -53,7 +53,7 @@ RUBRIC = (
     ),
     Criterion(
         criterion="tone",
-        question="Does it sound like a person who has this to say?",
+        question="Does it sound like a real person?",
         anchors=(
             "No person's voice, or not understandable.",
             "Written for a brochure or an exam.",
