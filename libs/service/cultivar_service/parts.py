@@ -68,6 +68,8 @@ class Service:
     name: str
     packages: Sequence[str] = ()
     url: str = ""
+    # Makes a link that signs whoever opens it in, once.
+    link: Callable[[], str] | None = None
     add: Callable[[grpc.aio.Server], None] = lambda server: None
     engine: Engine | None = None
     database: Database | None = None
