@@ -1,0 +1,16 @@
+"""Programs of others that some tests need, and how to get them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def program(name: str) -> str:
+    """Returns the path of a program; skips the test, saying how to get it, where there is none."""
+    built = Path.home() / ".cache" / "cluster" / "bin" / name
+    found = os.environ.get(f"{name.upper()}_BIN") or shutil.which(name) or (str(built) if built.is_file() else None)
+    if found is None:
+        pytest.skip(f"no {name}: run ../shared/cluster/build {name}, or name the program in {name.upper()}_BIN")
+    return found
