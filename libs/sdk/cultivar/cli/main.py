@@ -4,6 +4,8 @@ from importlib.metadata import entry_points
 
 import typer
 
+from cultivar.cli import dataset
+
 app = typer.Typer(
     name="cultivar",
     help="Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured.",
@@ -16,6 +18,9 @@ app = typer.Typer(
 def main() -> None:
     """Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured."""
 
+
+app.add_typer(dataset.app, name="dataset")
+app.command()(dataset.gc)
 
 for entry in entry_points(group="cultivar.commands"):
     try:
