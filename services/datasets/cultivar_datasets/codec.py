@@ -92,8 +92,8 @@ def decode_import(project: str, spec: pb.ImportSpec, file: FileRow) -> ImportSpe
         raise invalid(error, "spec") from error
 
 
-def encode_import_run(run: Run) -> pb.ImportRun:
-    """Returns the resource of an import run."""
+def encode_import_run(run: Run, *, whole: bool = True) -> pb.ImportRun:
+    """Returns the resource of an import run; in a list it is not `whole` and shows no bad rows."""
     spec = ImportSpec.model_validate(run.spec)
     artifacts: Mapping[str, str] = run.result.get("artifacts", {})
     return pb.ImportRun(
@@ -111,7 +111,7 @@ def encode_import_run(run: Run) -> pb.ImportRun:
         ),
         artifacts={kind: artifact_name(run.project, digest) for kind, digest in artifacts.items()},
         bad_rows=artifact_name(run.project, run.result.get("bad_rows", "")),
-        first_bad_rows=[pb.BadRow(**row) for row in run.cursor.get("first_bad", ())],
+        first_bad_rows=[pb.BadRow(**row) for row in run.cursor.get("first_bad", ()) if whole],
         by_label=run.result.get("by_label", {}),
     )
 
@@ -182,8 +182,8 @@ def split_versions_parent(parent: str) -> tuple[str, str]:
     return split_name(parent, "datasets", "parent")
 
 
-def encode_version(version: Version) -> pb.DatasetVersion:
-    """Returns the resource of a dataset version."""
+def encode_version(version: Version, *, whole: bool = True) -> pb.DatasetVersion:
+    """Returns the resource of a dataset version; in a list it is not `whole` and has no card."""
     run = version.run
     by_source: Mapping[str, int] = run.result.get("by_source", {})
     return pb.DatasetVersion(
@@ -195,7 +195,7 @@ def encode_version(version: Version) -> pb.DatasetVersion:
         by_source={artifact_name(run.project, digest): count for digest, count in by_source.items()},
         by_role=run.result.get("by_role", {}),
         by_label=run.result.get("by_label", {}),
-        card=run.result.get("card", ""),
+        card=run.result.get("card", "") if whole else "",
     )
 
 

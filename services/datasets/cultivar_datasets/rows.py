@@ -19,6 +19,7 @@ RANGE_ROWS = 1024
 RANGE_CHARACTERS = 8 << 20
 _AT_ONCE = 256
 _SHOWN = 80
+_LABEL_CHARACTERS = 200
 
 BAD_ROW_SCHEMA = pa.schema(
     [
@@ -89,6 +90,9 @@ def check_row(row: Example | BadRow, task: TaskSpec) -> Example | Bad:
     if isinstance(row, BadRow):
         return Bad(row.line, row.reason)
     label = row.label
+    if label is not None and len(label) > _LABEL_CHARACTERS:
+        reason = f"The label has {len(label)} characters, {_LABEL_CHARACTERS} at most: is it another column?"
+        return Bad(row.provenance.line, reason, label[:_SHOWN])
     if label is None or not task.labels or label in task.labels:
         return row
     near = get_close_matches(label[:_SHOWN], task.labels, n=1)

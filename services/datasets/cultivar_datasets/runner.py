@@ -23,6 +23,7 @@ from cultivar_datasets.specs import ImportSpec
 BAD_ROWS = "bad_rows"
 REPLAY = "replay"
 FIRST_BAD = 100
+MOST_LABELS = 1000
 
 
 class ImportWork:
@@ -84,6 +85,7 @@ class ImportWork:
         for kind, table in tables:
             parts.append(await output.put(kind, number + len(parts), table))
         cursor = counted(hold.cursor, rows, [(kind, table.num_rows) for kind, table in tables])
+        check_labels(cursor)
         hold.progress |= {"stage": "reading", "unit": "rows", "done": cursor["next"], "counts": shown(cursor)}
         async with hold.commit(**cursor, parts=number + len(parts)) as connection:
             for place, files in enumerate(parts):
@@ -145,6 +147,12 @@ def counted(cursor: dict[str, Any], rows: Sequence[Example | Bad], made: Sequenc
 def shown(cursor: dict[str, Any]) -> dict[str, int]:
     """Returns the counts that progress shows."""
     return {"examples": cursor["examples"], "bad": cursor["bad"], **cursor["splits"]}
+
+
+def check_labels(cursor: dict[str, Any]) -> None:
+    """Raises FileUnusable for more labels than a task can have, which is another column taken for the label."""
+    if len(cursor["by_label"]) > MOST_LABELS:
+        raise FileUnusable(f"the file has over {MOST_LABELS} different labels: name the task's labels, or another kind")
 
 
 def check_whole(spec: ImportSpec, cursor: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from cultivar_datasets.selectors import SELECTORS
 from cultivar_datasets.trace import Tracer, is_example_id
 
 Context = grpc.aio.ServicerContext[Any, Any]
+MOST_PAGE_BYTES = 2 << 20
 
 
 class DatasetsServicer(pb_grpc.DatasetsServiceServicer):
@@ -103,11 +104,16 @@ class DatasetsServicer(pb_grpc.DatasetsServiceServicer):
         async with self._database.begin() as connection:
             before = await store.page_of_artifacts(connection, project, request.page_token)
             rows = await list_manifests(connection, project, request.kind or None, before=before, limit=size + 1)
-        found = [
-            codec.encode_artifact(row, await load_manifest(self._artifacts, project, row.digest)) for row in rows[:size]
-        ]
-        token = encode_token(rows[size - 1].digest, "artifacts") if len(rows) > size else ""
-        return pb.ListArtifactsResponse(artifacts=found, next_page_token=token)
+        page = pb.ListArtifactsResponse()
+        for row in rows[:size]:
+            manifest = await load_manifest(self._artifacts, project, row.digest)
+            page.artifacts.append(codec.encode_artifact(row, manifest))
+            # Artifacts of many files would grow past what one message may hold; the page is then shorter.
+            if page.ByteSize() > MOST_PAGE_BYTES:
+                break
+        if len(page.artifacts) < len(rows):
+            page.next_page_token = encode_token(rows[len(page.artifacts) - 1].digest, "artifacts")
+        return page
 
     async def ImportExamples(self, request: pb.ImportExamplesRequest, context: Context) -> pb.ImportRun:
         """Creates an import run."""
@@ -135,7 +141,7 @@ class DatasetsServicer(pb_grpc.DatasetsServiceServicer):
         """Lists the import runs of a project."""
         project = project_of(request.parent, "parent")
         page = await self._imports.list(project, page_size(request.page_size), request.page_token)
-        runs = [codec.encode_import_run(run) for run in page.items]
+        runs = [codec.encode_import_run(run, whole=False) for run in page.items]
         return pb.ListImportRunsResponse(import_runs=runs, next_page_token=page.next_page_token)
 
     async def WatchImportRun(self, request: pb.WatchImportRunRequest, context: Context) -> AsyncIterator[pb.ImportRun]:
@@ -179,7 +185,7 @@ class DatasetsServicer(pb_grpc.DatasetsServiceServicer):
         size = page_size(request.page_size)
         async with self._database.begin() as connection:
             page = await store.list_versions(connection, project, dataset, size, request.page_token)
-        versions = [codec.encode_version(version) for version in page.items]
+        versions = [codec.encode_version(version, whole=False) for version in page.items]
         return pb.ListDatasetVersionsResponse(dataset_versions=versions, next_page_token=page.next_page_token)
 
     async def WatchDatasetVersion(

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from cultivar_artifacts import ArtifactStore, File, Manifest, load_manifest, read_shards, split_rows
+from cultivar_artifacts.atomic import disk_errors
 from cultivar_records import EXAMPLE_SCHEMA, Example
 from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
@@ -127,7 +128,7 @@ class VersionWork:
         manifest = Manifest(project=project, kind=DATASET, rows=sum(file.rows for file in files), files=tuple(files))
         with tempfile.TemporaryDirectory(prefix="version-", dir=self._folder) as folder:
             path = Path(folder) / CHAT
-            with path.open("w", encoding="utf-8", newline="\n") as file:
+            with disk_errors(self._folder), path.open("w", encoding="utf-8", newline="\n") as file:
                 async for table in read_shards(self._store, manifest):
                     await asyncio.to_thread(file.writelines, chat_lines(table))
             blob = await self._store.put(project, path)

@@ -546,7 +546,7 @@ class ImportRun(_message.Message):
 
     @_builtins.property
     def first_bad_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BadRow]:
-        """The first hundred bad rows, also of a run that goes on or failed."""
+        """The first hundred bad rows, also of a run that goes on or failed; empty in lists."""
 
     @_builtins.property
     def by_label(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -923,7 +923,7 @@ class DatasetVersion(_message.Message):
     examples: _builtins.int
     """Examples in it."""
     card: _builtins.str
-    """The card, in Markdown."""
+    """The card, in Markdown; empty in lists."""
     @_builtins.property
     def run(self) -> _run_pb2.Run:
         """The state, progress and usage; `counts` has `selected`, `not_selected`, `leaked` and `repeated`."""
