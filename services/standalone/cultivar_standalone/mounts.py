@@ -1,5 +1,6 @@
 """The services that one process can mount, by name. To add one, add its row."""
 
+from cultivar_campaigns.__main__ import build as campaigns
 from cultivar_console.__main__ import build as console
 from cultivar_datasets.__main__ import build as datasets
 from cultivar_evaluation.__main__ import build as evaluation
@@ -9,6 +10,7 @@ from cultivar_review.__main__ import build as review
 from cultivar_service.parts import Build, StartError
 
 BUILDS: dict[str, Build] = {
+    "campaigns": campaigns,
     "console": console,
     "datasets": datasets,
     "evaluation": evaluation,

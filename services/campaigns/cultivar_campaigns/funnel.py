@@ -1,0 +1,41 @@
+"""The funnel of a round: how many examples there were at each step, and where the others went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cultivar_campaigns.store import Stage
+
+TOKENS = ("prompt_tokens", "completion_tokens")
+SPENT = ("calls", "cached_calls", "failed_calls", *TOKENS)
+
+
+def funnel(stages: Mapping[str, Stage]) -> dict[str, int]:
+    """Returns the counts by plain words; what is not known yet is left out."""
+    counts: dict[str, int] = {}
+    for source in ("seeds", "held_out"):
+        if f"import/{source}" in stages and "rows" in stages[f"import/{source}"].result:
+            counts[source] = int(stages[f"import/{source}"].result["rows"])
+    for key, names in (
+        ("generate", ("candidates", "malformed", "failed")),
+        ("filter", ("kept", "rejected")),
+        ("review", ("reviewed", "accepted", "declined", "edited")),
+    ):
+        found = counts_of(stages.get(key))
+        # A failed call of generation and a candidate that a filter could not judge are different things.
+        counts |= {("failed_calls" if name == "failed" else name): found[name] for name in names if name in found}
+    for arm in ("real_reviewed", "real_synthetic"):
+        stage = stages.get(f"dataset/{arm}")
+        if stage is not None and "by_role" in stage.result:
+            counts.setdefault("selected", int(stage.result["by_role"].get("synthetic", 0)))
+    return counts
+
+
+def counts_of(stage: Stage | None) -> dict[str, int]:
+    """Returns the counts that a stage's child reported."""
+    counts: dict[str, int] = stage.progress.get("counts", {}) if stage is not None else {}
+    return counts
+
+
+def spent(stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """Returns the usage of all stages together."""
+    return {name: sum(int(stage.usage.get(name, 0)) for stage in stages.values()) for name in SPENT}

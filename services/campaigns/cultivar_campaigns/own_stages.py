@@ -1,0 +1,64 @@
+"""The two stages that a campaign does itself: it asks for the comparisons, and it writes the report."""
+
+import asyncio
+from typing import Any
+
+from cultivar_artifacts import ArtifactStore, File
+
+from cultivar_campaigns.peers import Peers
+from cultivar_campaigns.plan import comparisons
+from cultivar_campaigns.report import Facts, render
+from cultivar_campaigns.report.advice import advise
+from cultivar_campaigns.report.gathering import gather_facts
+from cultivar_campaigns.report.verdict import verdict_sentence
+from cultivar_campaigns.round import Round
+from cultivar_campaigns.store import Stage
+
+REPORT = "report"
+PAGE, DATA = "report.html", "report.json"
+Done = tuple[dict[str, Any], list[File]]
+
+
+class OwnStages:
+    """Compares and reports."""
+
+    names = ("compare", "report")
+
+    def __init__(self, store: ArtifactStore, peers: Peers) -> None:
+        self._store = store
+        self._evaluation = peers.evaluation
+
+    async def do(self, round_: Round, stage: Stage) -> Done:
+        """Does a stage; returns its result and the files of the report."""
+        return await (self._compare(round_) if stage.stage == "compare" else self._report(round_))
+
+    async def _compare(self, round_: Round) -> Done:
+        gains = []
+        for arm, over in comparisons(round_.config):
+            compared = await self._evaluation.compare(
+                round_.parent,
+                [stage.child for stage in round_.evaluations(over)],
+                [stage.child for stage in round_.evaluations(arm)],
+                round_.config.goal.metric,
+                round_.config.random_seed,
+            )
+            known = ("gain", "low", "high", "level", "covers_seeds", "minimum_detectable_gain")
+            gains.append({"arm": arm, "over": over, **{name: getattr(compared, name) for name in known}})
+        return {"gains": gains}, []
+
+    async def _report(self, round_: Round) -> Done:
+        facts = await gather_facts(self._store, round_)
+        # Drawing takes a second or two, and holds no lock of the interpreter while it does.
+        page = await asyncio.to_thread(render, facts)
+        data = facts.model_dump_json(indent=1)
+        files = [await self._file(round_, PAGE, page), await self._file(round_, DATA, data)]
+        return {"verdict": verdict_sentence(facts), "next": advise(facts)}, files
+
+    async def _file(self, round_: Round, name: str, text: str) -> File:
+        blob = await self._store.put(round_.project, text.encode())
+        return File(name=name, sha256=blob.sha256, size=blob.size)
+
+
+def read_facts(data: bytes) -> Facts:
+    """Reads report.json."""
+    return Facts.model_validate_json(data)
