@@ -95,7 +95,7 @@ def counts_of(judged: Iterable[Judged]) -> Counter[str]:
     """Counts examples by where they ended, and the others than kept ones by filter and reason."""
     counts: Counter[str] = Counter()
     for one in judged:
-        counts[one.outcome] += 1
+        counts[one.outcome.value] += 1
         last = one.verdicts[-1] if one.verdicts else None
         if last is not None and one.outcome is Outcome.REJECTED:
             counts[f"{one.outcome}.{last.filter}.{last.reason}"] += 1

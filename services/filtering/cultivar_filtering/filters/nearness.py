@@ -2,9 +2,9 @@
 
 Texts are compared by their words and pairs of neighbouring words: Jaccard similarity of the two sets. Runs of three
 words, which documents are compared by, say nothing of short texts: one word changed in the middle of a message of
-five leaves none of its three runs. Over the messages of the support example and their variants, at 0.7: one word
-changed in a message of 9 to 16 words is found in 19 of 20, a greeting or a "please" more in nearly all, and no two
-messages that a person wrote on their own come above 0.3.
+five leaves none of its three runs. Over the seeds, validation and stand-in messages of the support example and variants
+of them, at 0.7: one word changed in a message of 9 to 16 words is found in 19 of 20, a greeting or a "please" more in
+nearly all, and no two messages that were written apart come above 0.2.
 """
 
 from collections import Counter

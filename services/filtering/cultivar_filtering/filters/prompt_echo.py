@@ -4,7 +4,7 @@ A copy is measured twice, because a copy may be whole with a few words changed, 
 ROUGE-L (Lin, 2004) and by the share of the text that is one run of words out of the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import ClassVar
 
 from cultivar_records import Example
@@ -40,6 +40,7 @@ class PromptEcho:
         """Returns a judge that knows the seeds by id; a seed that it was not given is passed over."""
         seeds = {seed.id: (wording(seed), words(wording(seed))) for seed in given.seeds}
         instruction = given.task.instruction
+        told = set(words(instruction))
 
         def rule(example: Example) -> Opinion:
             text, nearest = wording(example), 0.0
@@ -49,7 +50,8 @@ class PromptEcho:
                     nearest = max(nearest, likeness(text, spoken, *seeds[seed], config.max_similarity))
             if nearest >= config.max_similarity:
                 return reject("copy_of_seed", nearest)
-            if len(spoken) >= config.least_words:
+            # A run out of the instruction holds no word that the instruction lacks.
+            if len(spoken) >= config.least_words and part_in(spoken, told) > config.max_instruction:
                 share = echo_share(instruction, text)
                 if share > config.max_instruction:
                     return reject("copy_of_instruction", share)
@@ -62,8 +64,12 @@ def likeness(text: str, spoken: list[str], seed: str, shown: list[str], threshol
     """Computes how near a text comes to a seed, from 0 to 1; below the threshold it may be an upper bound instead."""
     if not spoken or not shown:
         return float(text.split() == seed.split())
-    known = set(shown)
-    shared = sum(word in known for word in spoken)
+    part = part_in(spoken, set(shown))
     # Neither measure can be above this, which is computed in a hundredth of their time.
-    bound = max(shared / len(spoken), min(1.0, 2 * shared / (len(spoken) + len(shown))))
+    bound = max(part, min(1.0, 2 * part * len(spoken) / (len(spoken) + len(shown))))
     return bound if bound < threshold else max(rouge_l(text, seed), echo_share(seed, text))
+
+
+def part_in(spoken: Sequence[str], known: Set[str]) -> float:
+    """Computes the share of words that are among others, from 0 to 1; `spoken` is not empty."""
+    return sum(word in known for word in spoken) / len(spoken)

@@ -6,7 +6,8 @@ ten words a pair of words that occurs twice is a third of it and says nothing. S
 fours are looked at from 50 words on, and shorter texts are asked for distinct words instead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 from cultivar_records import Example
@@ -40,7 +41,7 @@ class Repetition:
     Config = RepetitionConfig
 
     def judge(self, config: RepetitionConfig, given: Given) -> Judge:
-        """Returns a judge by Gopher's limits, times the scale; the first of its measures that is above gives the score."""
+        """Returns a judge by Gopher's limits, times the scale; the first measure that is above gives the score."""
         long = {name: limit * config.scale for name, limit in GOPHER_LIMITS.items()}
         short = {name: limit for name, limit in long.items() if name not in TOP}
 
@@ -53,9 +54,17 @@ class Repetition:
                 distinct = len(set(tokens)) / len(tokens)
                 if is_short and distinct < config.min_distinct:
                     return reject("few_distinct_words", distinct)
+                if not repeats(text, tokens):
+                    continue
                 measures = measured(text)
                 if above := exceeded(measures, short if is_short else long):
                     return reject(above[0], measures[above[0]])
             return keep()
 
         return Rule(rule)
+
+
+def repeats(text: str, tokens: Sequence[str]) -> bool:
+    """Tells whether a text has several lines, or a pair of words twice; else all of Gopher's measures are 0."""
+    pairs = list(pairwise(tokens))
+    return len(text.splitlines()) > 1 or len(set(pairs)) < len(pairs)
