@@ -19,6 +19,7 @@ from cultivar_artifacts.tables import commit_manifest
 from cultivar_datasets import versions
 from cultivar_records import Example, Message, Verdict, example_id, to_verdict_table
 from cultivar_service.database import Database
+from datasets import load_dataset
 from google.protobuf.struct_pb2 import Struct
 
 from tests.integration.datasets.conftest import PARENT, Served, lines, source
@@ -76,7 +77,6 @@ async def test_a_version_is_parquet_chat_and_card_in_one_order_and_names_its_par
 
 
 async def test_the_files_load_in_the_datasets_library_as_they_are(served: Served, tmp_path: Path) -> None:
-    load_dataset = pytest.importorskip("datasets").load_dataset
     seeds = await served.seeds(lines(12))
     version = await served.make_version(sources=[source(seeds)])
     manifest = await served.manifest(version.artifact)
