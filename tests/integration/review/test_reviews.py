@@ -11,7 +11,9 @@ from cultivar.review.v1 import review_pb2 as pb
 from cultivar.review.v1 import review_pb2_grpc
 from cultivar_artifacts import load_manifest, read_shards
 from cultivar_records import Example, from_table
+from cultivar_review import store
 from cultivar_review.__main__ import build
+from cultivar_service.principal import SYSTEM
 from cultivar_service.serving import Host
 
 from tests.conftest import Start
@@ -141,8 +143,10 @@ async def test_asking_again_gives_the_same_task_and_token_for_longer(desk: Desk)
 
 async def test_two_windows_of_one_seat_that_ask_at_once_get_one_task(desk: Desk) -> None:
     await desk.create()
-    leased = await asyncio.gather(*(desk.lease("a") for _ in range(8)))
-    assert len({(task.name, task.lease.token) for task in leased}) == 1
+    await asyncio.gather(*(desk.get() for _ in range(8)))
+    for seat in "abcdef":
+        leased = await asyncio.gather(*(desk.lease(seat) for _ in range(8)))
+        assert len({(task.name, task.lease.token) for task in leased}) == 1
 
 
 async def test_a_lapsed_lease_is_offered_to_others_and_its_token_changes_nothing(desk: Desk) -> None:
@@ -388,6 +392,24 @@ async def test_a_review_races_a_close_and_is_in_the_artifacts_or_refused(desk: D
     accepted = {example.id for example in await desk.read(queue.accepted)}
     assert accepted == {task.example.id for task, taken in zip(tasks, done, strict=True) if taken}
     await desk.audit()
+
+
+async def test_a_close_waits_for_the_review_that_is_being_stored(desk: Desk) -> None:
+    await desk.create()
+    database = desk.host.services[0].database
+    assert database is not None
+
+    async def close() -> None:
+        async with database.begin() as connection:
+            await store.begin_close(connection, SYSTEM, QUEUE)
+
+    async with database.begin() as storing:
+        await store.get_open_queue(storing, QUEUE)
+        closing = asyncio.create_task(close())
+        done, _ = await asyncio.wait({closing}, timeout=0.3)
+        assert not done
+    await asyncio.wait_for(closing, 5)
+    assert (await desk.get()).state == pb.QUEUE_STATE_CLOSING
 
 
 async def test_the_report_counts_shares_scores_tags_and_reviewers(desk: Desk) -> None:
