@@ -12,7 +12,7 @@ APART_FROM = {
     "held_out": (),
     "validation": ("held_out",),
     "seeds": ("held_out", "validation"),
-    "stand_in": ("held_out", "validation"),
+    "stand_in": ("held_out", "validation", "seeds"),
     "replay": ("held_out", "validation"),
 }
 COMPARISONS = (

@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cultivar.cli import dataset
+from cultivar.cli import adapter, audit, augment, campaign, dataset
 
 app = typer.Typer(
     name="cultivar",
@@ -19,7 +19,11 @@ def main() -> None:
     """Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured."""
 
 
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(adapter.app, name="adapter")
+app.command()(augment.augment)
+app.command()(audit.audit)
 app.command()(dataset.gc)
 
 for entry in entry_points(group="cultivar.commands"):
