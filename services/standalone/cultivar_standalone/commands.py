@@ -1,4 +1,4 @@
-"""The commands that this package adds to the command line: `cultivar up`."""
+"""The commands that this package adds to the command line: `cultivar up` and `cultivar demo`."""
 
 import asyncio
 from pathlib import Path
@@ -11,9 +11,11 @@ from cultivar_service.parts import StartError
 from cultivar_service.serving import Host
 from cultivar_service.settings import Settings
 
+from cultivar_standalone.demo import Demo
 from cultivar_standalone.up import Up, run_up
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The gRPC port; 0 takes any free one.")]
+EXAMPLE = Path("examples/support/campaign.yaml")
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
 
 
@@ -42,6 +44,27 @@ def up(
         raise typer.Exit(1) from error
 
 
+def demo(
+    campaign: Annotated[Path, typer.Argument(help="The campaign file.")] = EXAMPLE,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the report.")] = Path("report.html"),
+    review: Annotated[str, typer.Option(help="`me` opens the console for you to review, and waits.")] = "stand-in",
+    data_dir: DataDir = None,
+) -> None:
+    """Runs one campaign through the whole loop on this machine, in a quarter of an hour, and writes its report."""
+    if not campaign.is_file():
+        typer.echo(
+            f"cultivar: {campaign} does not exist: run this in a clone of the repository, or name a file", err=True
+        )
+        raise typer.Exit(1)
+    folder = (data_dir or default_data_dir().with_name("cultivar-demo")).expanduser().absolute()
+    settings = Settings().model_copy(update={"port": 0, "metrics_port": 0, "console_port": 0})
+    try:
+        asyncio.run(Demo(campaign, output, review == "me", folder).run(settings, announce))
+    except StartError as error:
+        typer.echo(f"cultivar: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
 def announce(host: Host) -> None:
     """Prints where the process listens."""
     typer.echo(f"cultivar is up: gRPC at {host.listening.address}, metrics at http://{host.listening.metrics}/metrics")
@@ -53,3 +76,4 @@ def announce(host: Host) -> None:
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(up)
+    app.command()(demo)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,13 @@ class Up:
     cpus: int = 0
 
 
-async def run_up(up: Up, settings: Settings, ready: Callable[[Host], None], wait: bool = True) -> None:
-    """Serves until SIGTERM or SIGINT; calls `ready` once everything answers. Raises StartError."""
+async def run_up(
+    up: Up, settings: Settings, ready: Callable[[Host], None], until: Callable[[], Awaitable[None]] = until_signal
+) -> None:
+    """Serves until SIGTERM or SIGINT, or what else `until` waits for; calls `ready` once everything answers.
+
+    Raises StartError.
+    """
     builds = chosen(up.only)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(held(up.data_dir.expanduser().absolute()))
@@ -46,7 +51,7 @@ async def run_up(up: Up, settings: Settings, ready: Callable[[Host], None], wait
         write_endpoint(folder, host)
         stack.callback((folder / ENDPOINT_FILE).unlink, missing_ok=True)
         ready(host)
-        await until_signal()
+        await until()
 
 
 async def embed(settings: Settings, folder: Path, stack: AsyncExitStack) -> Settings:

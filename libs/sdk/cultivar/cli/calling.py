@@ -18,9 +18,15 @@ Project = Annotated[str, typer.Option(envvar="CULTIVAR_PROJECT", help="The proje
 @contextmanager
 def connected(project: str) -> Iterator[Client]:
     """Opens a client; what goes wrong is printed as one sentence and ends the program with status 1."""
+    with calling_errors(), Client(project=project) as client:
+        yield client
+
+
+@contextmanager
+def calling_errors() -> Iterator[None]:
+    """Prints what goes wrong in calls as one sentence, and ends the program with status 1."""
     try:
-        with Client(project=project) as client:
-            yield client
+        yield
     except grpc.RpcError as error:
         raise failed(explain(error)) from error
     except (NotConnected, RunFailed, TransferFailed) as error:

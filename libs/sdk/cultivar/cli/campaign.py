@@ -36,16 +36,23 @@ def run(
 ) -> None:
     """Checks a campaign file, sends its data files, runs it and follows it; Ctrl-C leaves it running."""
     with connected(project) as client:
-        campaign = start(client, file, data or file.parent, campaign_id)
+        campaign = start(client, read(file), data or file.parent, campaign_id)
         typer.echo(f"{short_name(campaign.name)} was made")
         if watch:
             end(client, follow(client, campaign.name), output)
 
 
-def start(client: Client, file: Path, folder: Path, campaign_id: str = "") -> pb.Campaign:
-    """Checks a campaign file and creates its campaign; nothing is sent where anything is wrong."""
+def read(file: Path) -> dict[str, Any]:
+    """Reads a campaign file; what is wrong ends the program with a sentence."""
     try:
-        config = read_campaign(file)
+        return read_campaign(file)
+    except FileWrong as error:
+        raise failed(str(error)) from error
+
+
+def start(client: Client, config: dict[str, Any], folder: Path, campaign_id: str = "") -> pb.Campaign:
+    """Checks a campaign and creates it; nothing is sent where anything is wrong."""
+    try:
         client.campaigns.CreateCampaign(
             pb.CreateCampaignRequest(parent=client.parent, config=as_struct(config), validate_only=True)
         )
