@@ -19,6 +19,7 @@ class Server:
 
     async def start(self) -> Connection:
         """Starts it and waits until it answers."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
         (self.data_dir / ENDPOINT_FILE).unlink(missing_ok=True)
         ports = ("--port", "0", "--metrics-port", "0", "--console-port", "0")
         self.process = await asyncio.create_subprocess_exec(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_artifacts.errors import ArtifactInvalid
 from cultivar_artifacts.manifests import load_manifest
 from cultivar_artifacts.store import ArtifactStore, Stored, require_project
-from cultivar_artifacts.tables import manifest_table, project_lock
+from cultivar_artifacts.tables import manifest_table, part_table, project_lock
 
 GRACE = timedelta(hours=24)
 """How long what nobody names is kept, because its manifest may be about to be committed."""
@@ -68,7 +68,7 @@ class _Sweep:
         self._project = project
 
     async def refresh(self) -> None:
-        """Adds the manifests that were committed since the last time."""
+        """Adds the manifests and parts that were committed since the last time."""
         columns = manifest_table.c
         live = select(columns.digest).where(columns.project == self._project, columns.erased_at.is_(None))
         new = [digest for digest in await self._connection.scalars(live) if digest not in self.digests]
@@ -77,6 +77,9 @@ class _Sweep:
             for manifest in await asyncio.gather(*(load_manifest(self._store, self._project, one) for one in batch)):
                 self.files.update(file.sha256 for file in manifest.files)
         self.digests.update(new)
+        # What a run that is under way, or waits for a person for weeks, has made is named by no manifest yet.
+        parts = select(part_table.c.file["sha256"].astext).where(part_table.c.project == self._project)
+        self.files.update(await self._connection.scalars(parts))
 
     async def remove(
         self, old: list[Stored], named: set[str], delete: Callable[[str, str], Awaitable[None]]

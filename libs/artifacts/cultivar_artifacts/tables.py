@@ -11,21 +11,23 @@ from sqlalchemy import (
     Column,
     DateTime,
     Index,
+    Integer,
     MetaData,
     Row,
     Table,
     Text,
+    delete,
     func,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_artifacts.errors import ArtifactErased, ArtifactInvalid, ArtifactMissing
-from cultivar_artifacts.manifests import Manifest
+from cultivar_artifacts.manifests import File, Manifest
 from cultivar_artifacts.store import ArtifactStore, require_digest, require_project
 
 metadata = MetaData(schema="artifacts")
@@ -44,6 +46,16 @@ manifest_table = Table(
     CheckConstraint("(erased_at IS NULL) = (erased_reason IS NULL)", name="a_tombstone_has_a_reason"),
     Index("manifest_by_kind", "project", "kind", "committed_at", "digest"),
     Index("manifest_by_parent", "parents", postgresql_using="gin"),
+)
+part_table = Table(
+    "part",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("file", JSONB, nullable=False),
+    Index("part_by_project", "project"),
 )
 _columns = manifest_table.c
 
@@ -75,6 +87,7 @@ async def create_artifact_schema(connection: AsyncConnection) -> None:
     await connection.run_sync(metadata.create_all)
     await connection.execute(text("GRANT USAGE ON SCHEMA artifacts TO PUBLIC"))
     await connection.execute(text("GRANT SELECT, INSERT ON artifacts.manifest TO PUBLIC"))
+    await connection.execute(text("GRANT SELECT, INSERT, DELETE ON artifacts.part TO PUBLIC"))
 
 
 async def commit_manifest(connection: AsyncConnection, store: ArtifactStore, manifest: Manifest) -> bool:
@@ -151,6 +164,25 @@ async def erase_manifest(connection: AsyncConnection, project: str, digest: str,
         .values(erased_at=func.clock_timestamp(), erased_reason=reason)
     )
     return erased.rowcount == 1
+
+
+async def add_part(connection: AsyncConnection, project: str, run: str, kind: str, number: int, file: File) -> None:
+    """Adds a file to what a run under way has made, in the caller's transaction; garbage collection spares it."""
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(project_lock(project))))
+    row = {"project": project, "run": run, "kind": kind, "number": number, "file": file.model_dump(mode="json")}
+    await connection.execute(insert(part_table).values(row))
+
+
+async def list_parts(connection: AsyncConnection, run: str, kind: str) -> tuple[File, ...]:
+    """Lists the files of a kind that a run has made so far, by number."""
+    mine = part_table.c.run == run, part_table.c.kind == kind
+    found = select(part_table.c.file).where(*mine).order_by(part_table.c.number)
+    return tuple(File.model_validate(file) for file in (await connection.scalars(found)).all())
+
+
+async def drop_parts(connection: AsyncConnection, run: str) -> None:
+    """Forgets the parts of a run that has ended: its manifests name what is to be kept."""
+    await connection.execute(delete(part_table).where(part_table.c.run == run))
 
 
 def project_lock(project: str) -> Any:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pyarrow as pa
-import sqlalchemy as sa
 from cultivar_artifacts import (
     ArtifactStore,
     File,
@@ -12,13 +11,11 @@ from cultivar_artifacts import (
     read_shards,
     write_shard,
 )
-from cultivar_artifacts.tables import commit_manifest
+from cultivar_artifacts.tables import add_part, commit_manifest, list_parts
 from cultivar_records import Example, from_table
 from pydantic import JsonValue
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_service import tables
 from cultivar_service.engine import Hold
 from cultivar_service.errors import InvalidArgument
 from cultivar_service.names import resource_name, split_name
@@ -67,14 +64,11 @@ class Output:
     async def add(self, connection: AsyncConnection, number: int, files: dict[str, File]) -> None:
         """Adds the shards of a part to the run, in the transaction that advances the cursor past it."""
         for kind, file in files.items():
-            values = {"run": self._run.id, "kind": kind, "number": number, "file": file.model_dump(mode="json")}
-            await connection.execute(insert(tables.part).values(values))
+            await add_part(connection, self._run.project, self._run.id, kind, number, file)
 
     async def files(self, connection: AsyncConnection, kind: str) -> tuple[File, ...]:
         """Returns the shards of a kind that were committed, in the order of their parts."""
-        part = tables.part.c
-        found = sa.select(part.file).where(part.run == self._run.id, part.kind == kind).order_by(part.number)
-        return tuple(File.model_validate(file) for file in (await connection.execute(found)).scalars())
+        return await list_parts(connection, self._run.id, kind)
 
     async def commit(
         self, connection: AsyncConnection, kind: str, config: dict[str, JsonValue], parents: tuple[str, ...]

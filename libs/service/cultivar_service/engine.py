@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from cultivar_artifacts.tables import drop_parts
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_service import leases, tables
@@ -81,14 +83,26 @@ class Hold:
         return tables.run.c.id == self.run.id
 
     @asynccontextmanager
-    async def commit(self, **cursor: Any) -> AsyncIterator[AsyncConnection]:
-        """Opens a transaction that advances the cursor; raises StaleLease, and commits nothing, if the run was lost."""
+    async def commit(
+        self, *, add: Mapping[str, int] | None = None, spent: Mapping[str, float] | None = None, **cursor: Any
+    ) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that advances the cursor, adds to the counts of the progress, and to the usage.
+
+        Raises StaleLease, and commits nothing, if the run was lost; then cursor, counts and usage stay as they were.
+        """
+        cursor_before, progress_before, usage_before = self.cursor, self.progress, dict(self.usage)
         self._count_seconds()
-        values = {"cursor": {**self.cursor, **cursor}, "failures": 0}
-        async with self.database.begin() as connection:
-            await self.change(connection, values)
-            yield connection
-        self.cursor = values["cursor"]  # type: ignore[assignment]
+        self.spend(**(spent or {}))
+        counts = Counter(self.progress.get("counts", {}))
+        counts.update(add or {})
+        self.cursor, self.progress = {**self.cursor, **cursor}, {**self.progress, "counts": dict(counts)}
+        try:
+            async with self.database.begin() as connection:
+                await self.change(connection, {"cursor": self.cursor, "failures": 0})
+                yield connection
+        except BaseException:
+            self.cursor, self.progress, self.usage = cursor_before, progress_before, usage_before
+            raise
 
     async def change(self, connection: AsyncConnection, values: dict[str, Any]) -> None:
         """Changes the row under the token, with progress and usage as they stand."""
@@ -281,6 +295,7 @@ class Engine:
 
     async def _close(self, hold: Hold, connection: AsyncConnection, values: dict[str, Any]) -> None:
         await connection.execute(sa.delete(tables.answer).where(tables.answer.c.run == hold.run.id))
+        await drop_parts(connection, hold.run.id)
         await hold.change(connection, {**values, "end_time": sa.func.clock_timestamp(), **leases.RELEASED})
         RUNS.labels(hold.run.kind, values["state"]).inc()
 

@@ -65,12 +65,3 @@ answer = sa.Table(
     sa.Column("part", sa.Integer),
     sa.Column("body", sa.LargeBinary),
 )
-
-part = sa.Table(
-    "part",
-    metadata,
-    sa.Column("run", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("file", JSONB),
-)

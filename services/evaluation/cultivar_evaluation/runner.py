@@ -67,6 +67,7 @@ class EvaluationWork:
                 part = rows[start : start + RANGE_ROWS]
                 predictions = await predict(client, spec, part, shots)
                 await self._commit(hold, answers, start, predictions)
+                await hold.report(stage="scoring", done=start + len(predictions))
             hold.spend(**spent(client.usage))
 
     async def _examples(self, project: str, digest: str) -> list[Example]:
@@ -76,13 +77,10 @@ class EvaluationWork:
     async def _commit(self, hold: Hold, answers: Answers, start: int, predictions: list[dict[str, Any]]) -> None:
         number, output = start // RANGE_ROWS, Output(self._store, hold)
         files = await output.put(PREDICTIONS, number, pa.Table.from_pylist(predictions, PREDICTION_SCHEMA))
-        counts = Counter(hold.progress.get("counts", {}))
-        counts["failed"] += sum(1 for row in predictions if row["cause"])
-        counts["scored"] += sum(1 for row in predictions if not row["cause"])
+        counts = Counter("failed" if row["cause"] else "scored" for row in predictions)
         done = start + len(predictions)
-        hold.progress |= {"stage": "scoring", "done": done, "counts": dict(counts)}
         await answers.flush()
-        async with hold.commit(next=done) as connection:
+        async with hold.commit(add=counts, next=done) as connection:
             await output.add(connection, number, files)
             await answers.prune(connection, number)
 

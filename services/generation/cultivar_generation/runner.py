@@ -177,8 +177,7 @@ class GenerationWork:
         files: dict[str, File] = await output.put(CANDIDATES, number, to_table(candidates))
         files |= await output.put(CALLS, number, rows)
         await answers.flush()
-        count(hold, outcomes)
-        async with hold.commit(next=start + len(outcomes)) as connection:
+        async with hold.commit(add=counted(outcomes), spent=spent(outcomes), next=start + len(outcomes)) as connection:
             await output.add(connection, number, files)
             await answers.prune(connection, number)
 
@@ -204,20 +203,21 @@ def usable(seeds: Sequence[Example], spec: RunSpec) -> Sequence[Example]:
     return seeds
 
 
-def count(hold: Hold, outcomes: Sequence[Outcome]) -> None:
-    """Adds the outcomes of a range to the counts and the usage of the run."""
-    counts = Counter(hold.progress.get("counts", {}))
-    usage = TokenUsage()
-    for outcome in outcomes:
-        counts["failed" if outcome.cause else "answered"] += 1
-        counts["candidates"] += len(outcome.candidates)
-        counts["malformed"] += len(outcome.malformed)
-        usage += outcome.usage
-    hold.progress["counts"] = dict(counts)
-    hold.spend(
-        calls=usage.calls,
-        cached_calls=usage.cached_calls,
-        failed_calls=counts["failed"] - hold.usage.get("failed_calls", 0),
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-    )
+def counted(outcomes: Sequence[Outcome]) -> Counter[str]:
+    """Counts what became of some calls."""
+    counts = Counter("failed" if outcome.cause else "answered" for outcome in outcomes)
+    counts["candidates"] = sum(len(outcome.candidates) for outcome in outcomes)
+    counts["malformed"] = sum(len(outcome.malformed) for outcome in outcomes)
+    return counts
+
+
+def spent(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Adds up what some calls cost."""
+    usage = sum((outcome.usage for outcome in outcomes), TokenUsage())
+    return {
+        "calls": usage.calls,
+        "cached_calls": usage.cached_calls,
+        "failed_calls": sum(1 for outcome in outcomes if outcome.cause),
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+    }

@@ -19,7 +19,14 @@ from cultivar_artifacts import (
     verify,
 )
 from cultivar_artifacts.collect import Collected, collect_garbage
-from cultivar_artifacts.tables import commit_manifest, create_artifact_schema, erase_manifest, list_manifests
+from cultivar_artifacts.tables import (
+    add_part,
+    commit_manifest,
+    create_artifact_schema,
+    drop_parts,
+    erase_manifest,
+    list_manifests,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -73,6 +80,17 @@ async def test_only_what_nobody_names_and_is_old_goes(engine: AsyncEngine) -> No
     assert await store.exists("billing", other[0])
     assert await _collect(engine, store) == NOTHING
     assert (await _collect(engine, store, grace=timedelta(seconds=-1))).blobs == 1
+
+
+async def test_what_a_run_under_way_has_made_stays_until_the_run_ends(engine: AsyncEngine) -> None:
+    store = Clocked()
+    sha256, size = await _put(store, b"a part of a run that waits for a person")
+    async with engine.begin() as connection:
+        await add_part(connection, PROJECT, "run", "candidates", 0, File(name="f", sha256=sha256, size=size))
+    assert await _collect(engine, store) == NOTHING
+    async with engine.begin() as connection:
+        await drop_parts(connection, "run")
+    assert (await _collect(engine, store)).blobs == 1
 
 
 async def test_what_is_put_again_is_young_again(engine: AsyncEngine) -> None:

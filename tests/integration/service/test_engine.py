@@ -11,6 +11,7 @@ from cultivar_service.audit import audit_runs
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine, Hold, Settled, Wait
 from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
+from cultivar_service.parts import make_artifact_schema
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +22,7 @@ STEPS = 6
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated schema."""
+    await make_artifact_schema(database_url)
     database = Database(database_url, "example")
     await database.migrate()
     yield database

@@ -46,7 +46,9 @@ class Expand:
         shown = tuple(random.sample(list(seeds), min(config.shots, len(seeds))))
         shots = [{"text": one_line(seed.text), "answer": one_line(seed.answer)} for seed in shown]
         variables = {"shots": shots, "label": label, "task": task, "next": len(shots) + 1}
-        return Plan(shown, variables, stop=("\n\n",) if label else ())
+        # The list ends before the first item that was not asked for, so that no token is paid for it.
+        last = f"\n{len(shots) + 1 + config.per_call}."
+        return Plan(shown, variables, stop=("\n\n", last) if label else (last,))
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues, up to the number asked for."""

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from cultivar_generation.teachers.work import SamplingRules, TokenChoice
 
-NUCLEUS = 256
-"""Tokens sorted at first for `top_p`; a row whose nucleus is larger is sorted whole."""
-
 
 @dataclass(slots=True)
 class Sampler:
@@ -38,8 +35,11 @@ def choose(logits: Tensor, samplers: Sequence[Sampler]) -> list[TokenChoice]:
     """Chooses one token for each row of logits (rows, vocabulary, float32)."""
     tokens: Tensor = logits.argmax(-1)
     drawing = [row for row, sampler in enumerate(samplers) if sampler.temperature > 0]
-    if drawing:
-        tokens[drawing] = _draw(logits[drawing], [samplers[row] for row in drawing])
+    if len(drawing) == len(samplers):
+        tokens = _drawn(_weights(logits, tokens, samplers), samplers)
+    elif drawing:
+        some = [samplers[row] for row in drawing]
+        tokens[drawing] = _drawn(_weights(logits[drawing], tokens[drawing], some), some)
     return report(logits, tokens, [sampler.top for sampler in samplers])
 
 
@@ -67,45 +67,46 @@ def likeliest_tokens(logits: Tensor, totals: Tensor, count: int) -> list[tuple[t
     return [tuple(zip(row, logprobs, strict=True)) for row, logprobs in pairs]
 
 
-def _draw(logits: Tensor, samplers: Sequence[Sampler]) -> Tensor:
+def _weights(logits: Tensor, likeliest: Tensor, samplers: Sequence[Sampler]) -> Tensor:
+    """Gives each token's probability at the rows' temperatures."""
     temperatures = torch.tensor([sampler.temperature for sampler in samplers], device=logits.device)
     # Taking the maximum away first keeps a tiny temperature from dividing into infinity.
-    scaled = (logits - logits.amax(-1, keepdim=True)) / temperatures[:, None]
-    weights = scaled.softmax(-1)
-    draws = torch.tensor([sampler.draws.random() for sampler in samplers], device=logits.device)
-    tokens = torch.empty(len(samplers), dtype=torch.long, device=logits.device)
-    whole = [row for row, sampler in enumerate(samplers) if sampler.top_p >= 1]
-    if whole:
-        tokens[whole] = _at_height(weights[whole], draws[whole])
-    cut = [row for row, sampler in enumerate(samplers) if sampler.top_p < 1]
-    if cut:
-        shares = torch.tensor([samplers[row].top_p for row in cut], device=logits.device)
-        tokens[cut] = _from_nucleus(weights[cut], shares, draws[cut])
+    scaled = logits - logits.gather(-1, likeliest[:, None])
+    return scaled.div_(temperatures[:, None]).softmax(-1)
+
+
+def _drawn(weights: Tensor, samplers: Sequence[Sampler]) -> Tensor:
+    """Draws one token a row from the fewest likeliest tokens whose weights reach its `top_p`, without sorting.
+
+    A token is one of them if all that weigh more weigh less than `top_p` together. One that is not is drawn again, out
+    of those that weigh more than it, which hold all that are meant.
+    """
+    tokens = torch.empty(len(samplers), dtype=torch.long, device=weights.device)
+    rows = list(range(len(samplers)))
+    while rows:
+        draws = torch.tensor([samplers[row].draws.random() for row in rows], device=weights.device)
+        shares = torch.tensor([_share(samplers[row]) for row in rows], device=weights.device)
+        picked = _at_height(weights, draws)
+        heavier = weights > weights.gather(-1, picked[:, None])
+        outside = (weights * heavier).sum(-1) >= shares
+        inside = ~outside
+        tokens[torch.tensor(rows, device=weights.device)[inside]] = picked[inside]
+        rows = [row for row, again in zip(rows, outside.tolist(), strict=True) if again]
+        if rows:
+            weights = weights[outside] * heavier[outside]
     return tokens
 
 
-def _from_nucleus(weights: Tensor, shares: Tensor, draws: Tensor) -> Tensor:
-    """Draws from the fewest likeliest tokens whose weights reach the share."""
-    values, order = weights.topk(min(NUCLEUS, weights.shape[1]), -1)
-    tokens = _drawn(values, order, shares, draws)
-    wide = values.sum(-1) < shares
-    if wide.any():
-        values, order = weights[wide].sort(-1, descending=True)
-        tokens[wide] = _drawn(values, order, shares[wide], draws[wide])
-    return tokens
-
-
-def _drawn(values: Tensor, order: Tensor, shares: Tensor, draws: Tensor) -> Tensor:
-    before = values.cumsum(-1) - values
-    kept = values * (before < shares[:, None])
-    return order.gather(-1, _at_height(kept, draws)[:, None])[:, 0]
+def _share(sampler: Sampler) -> float:
+    # Weights sum up to 1 only roughly: without a bound no token may fall outside.
+    return sampler.top_p if sampler.top_p < 1 else float("inf")
 
 
 def _at_height(weights: Tensor, draws: Tensor) -> Tensor:
     """Picks the entry where the running sum of weights passes the drawn part of their total."""
     sums = weights.cumsum(-1)
-    heights = draws[:, None].to(sums.dtype) * sums[:, -1:]
-    picked = torch.searchsorted(sums, heights, right=True)[:, 0]
-    # A draw next to 1 can be rounded up to the total: the last entry that weighs anything is meant.
-    last = weights.shape[1] - 1 - (weights > 0).flip(-1).byte().argmax(-1)
-    return torch.minimum(picked, last)
+    totals = sums[:, -1:].contiguous()
+    picked = torch.searchsorted(sums, draws[:, None].to(sums.dtype) * totals, right=True)
+    # A draw next to 1 can be rounded up to the total: the first entry that reaches it is meant.
+    last = torch.searchsorted(sums, totals)
+    return torch.minimum(picked, last)[:, 0]

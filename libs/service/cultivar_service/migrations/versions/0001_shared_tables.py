@@ -1,4 +1,4 @@
-"""The tables that every service has: runs and their parts, requests, changes and recorded answers."""
+"""The tables that every service has: runs, requests, changes and recorded answers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -68,11 +68,4 @@ def upgrade() -> None:
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("part", sa.Integer, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
-    )
-    op.create_table(
-        "part",
-        sa.Column("run", sa.Text, primary_key=True),
-        sa.Column("kind", sa.Text, primary_key=True),
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("file", JSONB, nullable=False),
     )
