@@ -1,4 +1,4 @@
-"""Makes the stubs under libs/sdk from the protos beside this file, after linting them: `python protos/make.py [FOLDER]`."""
+"""Makes the stubs under libs/sdk from the protos beside this file, after a lint: `python protos/make.py [FOLDER]`."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Laws of the wire: every rpc states its least role, names a project, and the committed stubs are those of the protos."""
+"""Laws of the wire: an rpc states its least role and names a project; the committed stubs are those of the protos."""
 
 import filecmp
 import importlib

@@ -16,6 +16,7 @@ from cultivar_records import from_table
 from cultivar_service.answers import GROUP
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
+
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples, seeds
 

@@ -15,6 +15,7 @@ from cultivar_generation.__main__ import build
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_records import Example, from_table
 from cultivar_service.serving import Host
+
 from tests.conftest import Start
 from tests.seeds import TASK, commit_examples, seeds
 
