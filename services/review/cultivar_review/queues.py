@@ -113,6 +113,7 @@ class Queue:
     spec: QueueSpec
     state: str
     examples: int
+    tasks: int
     failed_closes: int
     accepted: str
     declined: str

@@ -1,7 +1,6 @@
 """What closing a queue does: each shard of the examples is parted by what the reviews say, and committed in order."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,11 +65,10 @@ class ClosingWork:
         output, files = Output(self._store, hold), dict[str, File]()
         for kind, rows in parts.items():
             files |= await output.put(kind, number, rows)
-        counts = Counter(hold.progress.get("counts", {}))
-        counts.update({kind: rows.num_rows for kind, rows in parts.items()})
-        hold.progress |= {"counts": dict(counts), "done": hold.progress.get("done", 0) + table.num_rows}
-        async with hold.commit(next=number + 1) as connection:
+        counts = {kind: rows.num_rows for kind, rows in parts.items()}
+        async with hold.commit(add=counts, next=number + 1) as connection:
             await output.add(connection, number, files)
+        await hold.report(done=sum(hold.progress["counts"][kind] for kind in (ACCEPTED, DECLINED, UNREVIEWED)))
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
         """Commits the four manifests and closes the queue; each example ended accepted, declined or unreviewed."""

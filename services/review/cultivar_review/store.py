@@ -42,6 +42,7 @@ queues = sa.Table(
     sa.Column("spec", JSONB),
     sa.Column("state", sa.Text),
     sa.Column("examples", sa.BigInteger),
+    sa.Column("tasks", sa.BigInteger),
     sa.Column("failed_closes", sa.Integer),
     *(sa.Column(output, sa.Text) for output in OUTPUTS),
     sa.Column("create_time", TIME),
@@ -107,14 +108,16 @@ async def add_queue(
         "principal": principal.name,
         "spec": spec.model_dump(mode="json"),
         "examples": rows,
+        "tasks": len(drawn),
     }
     placed = insert(queues).values(values).on_conflict_do_nothing().returning(queues.c.name)
     if (await connection.execute(placed)).first() is None:
         await repeated(connection, name, request)
         return
-    documents = [task_row(name, project, position, example, seeds) for position, example in enumerate(drawn)]
-    for start in range(0, len(documents), INSERTED_AT_ONCE):
-        await connection.execute(sa.insert(tasks).values(documents[start : start + INSERTED_AT_ONCE]))
+    for start in range(0, len(drawn), INSERTED_AT_ONCE):
+        some = enumerate(drawn[start : start + INSERTED_AT_ONCE], start)
+        rows_of_tasks = [task_row(name, project, position, example, seeds) for position, example in some]
+        await connection.execute(sa.insert(tasks), rows_of_tasks)
     await record_change(connection, principal, project, "create queue", name)
 
 
@@ -177,23 +180,19 @@ async def list_queues(connection: AsyncConnection, project: str, size: int, toke
 
 
 async def count(connection: AsyncConnection, found: Iterable[Queue]) -> dict[str, Counts]:
-    """Returns how far some queues are, by name."""
-    known, live = {queue.name: queue.examples for queue in found}, sa.not_(leases.lapsed(tasks))
-    number = sa.func.count()
-    of_tasks = sa.select(
-        tasks.c.queue,
-        number.label("tasks"),
-        number.filter(tasks.c.reviewed).label("reviewed"),
-        number.filter(sa.and_(sa.not_(tasks.c.reviewed), live)).label("leased"),
-    ).where(tasks.c.queue.in_(known))
-    of_reviews = sa.select(
+    """Returns how far some queues are, by name; what it costs grows with the reviews and leases, not the tasks."""
+    known, number = {queue.name: queue for queue in found}, sa.func.count()
+    held = sa.and_(sa.not_(tasks.c.reviewed), tasks.c.lease_until >= sa.func.now())
+    leased = sa.select(tasks.c.queue, number.label("leased")).where(tasks.c.queue.in_(known), held)
+    decided = sa.select(
         reviews.c.queue,
+        number.label("reviewed"),
         number.filter(reviews.c.decision == "accept").label("accepted"),
         number.filter(reviews.c.decision == "decline").label("declined"),
         number.filter(reviews.c.edited).label("edited"),
     ).where(reviews.c.queue.in_(known))
-    rows: dict[str, dict[str, int]] = {name: {"examples": examples} for name, examples in known.items()}
-    for statement, key in ((of_tasks, tasks.c.queue), (of_reviews, reviews.c.queue)):
+    rows = {name: {"examples": queue.examples, "tasks": queue.tasks} for name, queue in known.items()}
+    for statement, key in ((leased, tasks.c.queue), (decided, reviews.c.queue)):
         for row in (await connection.execute(statement.group_by(key))).mappings():
             rows[row["queue"]] |= {name: value for name, value in row.items() if name != "queue"}
     return {name: Counts(**counted) for name, counted in rows.items()}
@@ -208,7 +207,7 @@ async def lease(connection: AsyncConnection, queue: Queue, principal: Principal,
     )
     column, seconds = tasks.c, float(queue.spec.lease_seconds)
     waiting = sa.and_(column.queue == queue.name, sa.not_(column.reviewed))
-    own = sa.and_(waiting, column.lease_owner == owner)
+    own = sa.and_(waiting, column.lease_owner == owner, column.holder == principal.name)
     live = sa.select(column.name, column.lease_token).where(own, sa.not_(leases.lapsed(tasks))).with_for_update()
     held = (await connection.execute(live)).first()
     if held is not None:
@@ -226,10 +225,12 @@ async def lease(connection: AsyncConnection, queue: Queue, principal: Principal,
 
 async def free_time(connection: AsyncConnection, queue: str) -> datetime | None:
     """Returns when the first lease of a queue lapses; None where every task is reviewed."""
-    first = sa.func.coalesce(sa.func.min(tasks.c.lease_until), sa.func.now())
-    found = sa.select(sa.func.count(), first).where(tasks.c.queue == queue, sa.not_(tasks.c.reviewed))
-    waiting, time = (await connection.execute(found)).one()
-    return time if waiting else None
+    waiting = sa.and_(tasks.c.queue == queue, sa.not_(tasks.c.reviewed))
+    if not (await connection.execute(sa.select(sa.exists().where(waiting)))).scalar_one():
+        return None
+    found = sa.select(sa.func.coalesce(sa.func.min(tasks.c.lease_until), sa.func.now())).where(waiting)
+    time: datetime = (await connection.execute(found)).scalar_one()
+    return time
 
 
 async def extend(

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("spec", JSONB, nullable=False),
         sa.Column("state", sa.Text, nullable=False, server_default="OPEN"),
         sa.Column("examples", sa.BigInteger, nullable=False),
+        sa.Column("tasks", sa.BigInteger, nullable=False),
         sa.Column("failed_closes", sa.Integer, nullable=False, server_default="0"),
         *(sa.Column(digest, sa.Text, nullable=False, server_default="") for digest in DIGESTS),
         sa.Column("create_time", TIME, nullable=False, server_default=NOW),
@@ -52,7 +53,7 @@ def upgrade() -> None:
     waiting = sa.text("NOT reviewed")
     op.create_index("task_waiting", "task", ["queue", "position"], postgresql_where=waiting)
     op.create_index("task_held", "task", ["queue", "lease_owner"], postgresql_where=waiting)
-    op.create_index("task_of_queue", "task", ["queue", "reviewed"])
+    op.create_index("task_leased", "task", ["queue", "lease_until"], postgresql_where=waiting)
     op.create_table(
         "review",
         sa.Column("task", sa.Text, sa.ForeignKey("task.name"), primary_key=True),
