@@ -1,9 +1,8 @@
 """What a filter run does: ranges of examples through the worker process, each committed in order."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cultivar_artifacts import ArtifactStore, File, load_manifest, put_shard
@@ -44,8 +43,9 @@ class FilterWork:
         spec = RunSpec.model_validate(hold.run.spec)
         await hold.report(stage="sorting", unit="examples", now=True)
         key = f"{hold.run.id}-{hold.run.lease_token}"
+        folder = self._worker.folder / key
         try:
-            total = await self._worker.call(open_sifting, key, await self._opening(hold, spec, key))
+            total = await self._worker.call(open_sifting, key, await self._opening(hold, spec, folder))
             await hold.report(stage="filtering", total=total, now=True)
             await self._sift(hold, key)
         except RowsUnusable as error:
@@ -53,12 +53,13 @@ class FilterWork:
         except SiftingLost as error:
             raise Unavailable("the worker process of filtering was started anew: the run goes on in it") from error
         finally:
-            self._worker.post(close_sifting, key)
+            self._worker.post(close_sifting, key, folder)
 
-    async def _opening(self, hold: Hold, spec: RunSpec, key: str) -> Opening:
+    async def _opening(self, hold: Hold, spec: RunSpec, folder: Path) -> Opening:
         async with self._database.begin() as connection:
             kept = await Output(self._store, hold).files(connection, Outcome.KEPT)
-        project, folder = hold.run.project, self._worker.folder
+        project = hold.run.project
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
         return Opening(
             task=spec.task,
             uses=spec.uses,
@@ -67,14 +68,14 @@ class FilterWork:
             held_out=await self._local(project, await self._files(project, *spec.held_out), folder),
             kept=await self._local(project, kept, folder),
             start=hold.cursor.get("next", 0),
-            folder=folder / key,
+            folder=folder,
         )
 
     async def _files(self, project: str, *digests: str) -> list[File]:
         manifests = [await load_manifest(self._store, project, digest) for digest in digests if digest]
-        return [file for manifest in manifests for file in manifest.files if file.rows]
+        return [file for manifest in manifests for file in manifest.files if file.rows_digest and file.rows]
 
-    async def _local(self, project: str, files: list[File] | tuple[File, ...], folder: Path) -> tuple[Path, ...]:
+    async def _local(self, project: str, files: Sequence[File], folder: Path) -> tuple[Path, ...]:
         return tuple([await self._store.local(project, file.sha256, folder) for file in files])
 
     async def _sift(self, hold: Hold, key: str) -> None:
@@ -99,10 +100,10 @@ class FilterWork:
                 files[kind] = await put_shard(self._store, hold.run.project, name, shard)
             stored.append(files)
         done = hold.cursor.get("next", 0) + sifted.rows
-        with counted(hold, sifted.counts, done):
-            async with hold.commit(next=done, parts=first + len(stored)) as connection:
-                for number, files in enumerate(stored, first):
-                    await output.add(connection, number, files)
+        async with hold.commit(add=sifted.counts, next=done, parts=first + len(stored)) as connection:
+            for number, files in enumerate(stored, first):
+                await output.add(connection, number, files)
+        await hold.report(done=done)
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
         """Commits the manifests; each example ended kept, rejected or failed, and is in the artifact of that name."""
@@ -114,15 +115,3 @@ class FilterWork:
             inputs=hold.cursor.get("next", 0),
             outputs={outcome.value: made[outcome].rows for outcome in Outcome},
         )
-
-
-@contextmanager
-def counted(hold: Hold, counts: Mapping[str, int], done: int) -> Iterator[None]:
-    """Adds counts to the progress of a run, and takes them back where the commit inside fails."""
-    before = dict(hold.progress)
-    hold.progress.update(counts=dict(Counter(before.get("counts", {})) + Counter(counts)), done=done)
-    try:
-        yield
-    except BaseException:
-        hold.progress = before
-        raise

@@ -42,7 +42,10 @@ class SiftingLost(Exception):
 
 @dataclass(frozen=True)
 class Opening:
-    """What a sifting is opened with: shards as files, what to judge by, and how far an earlier attempt came."""
+    """What a sifting is opened with: shards as files, what to judge by, and how far an earlier attempt came.
+
+    `folder` is there, belongs to this sifting alone, and goes when it is closed.
+    """
 
     task: TaskSpec
     uses: tuple[Use, ...]
@@ -69,7 +72,6 @@ class Sifting:
 
     sieve: Sieve
     tables: Iterator[pa.Table]
-    folder: Path
 
 
 OPEN: dict[str, Sifting] = {}
@@ -78,7 +80,6 @@ OPEN: dict[str, Sifting] = {}
 
 def open_sifting(key: str, opening: Opening) -> int:
     """Opens a sifting and returns the number of rows to judge, those judged before included."""
-    opening.folder.mkdir(parents=True)
     rows = sort_rows(opening.examples, opening.folder / "examples.parquet")
     given = Given(
         task=opening.task,
@@ -88,7 +89,7 @@ def open_sifting(key: str, opening: Opening) -> int:
     sieve = Sieve(opening.uses, given)
     sieve.remember(read_files(opening.kept))
     tables = ranges(opening.folder / "examples.parquet", opening.start) if rows else iter(())
-    OPEN[key] = Sifting(sieve, tables, opening.folder)
+    OPEN[key] = Sifting(sieve, tables)
     return rows
 
 
@@ -111,11 +112,10 @@ def sift(key: str) -> Sifted | None:
     return Sifted(table.num_rows, dict(counts_of(judged)), parts)
 
 
-def close_sifting(key: str) -> None:
-    """Forgets a sifting and removes its files."""
-    sifting = OPEN.pop(key, None)
-    if sifting is not None:
-        shutil.rmtree(sifting.folder, ignore_errors=True)
+def close_sifting(key: str, folder: Path) -> None:
+    """Forgets a sifting, if it was opened, and removes its folder."""
+    OPEN.pop(key, None)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sort_rows(shards: tuple[Path, ...], target: Path) -> int:
@@ -128,8 +128,9 @@ def sort_rows(shards: tuple[Path, ...], target: Path) -> int:
         return 0
     files = [str(shard) for shard in shards]
     with duckdb.connect(config={**SORT_CONFIG, "temp_directory": str(target.parent)}) as connection:
-        sort = f"SELECT * FROM read_parquet(?) ORDER BY id) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {RANGE_ROWS})"
-        connection.execute(f"COPY ({sort}", [files])
+        path = str(target).replace("'", "''")
+        form = f"(FORMAT parquet, ROW_GROUP_SIZE {RANGE_ROWS})"
+        connection.execute(f"COPY (SELECT * FROM read_parquet(?) ORDER BY id) TO '{path}' {form}", [files])
         counted = connection.execute("SELECT count(*), count(DISTINCT id) FROM read_parquet(?)", [str(target)])
         rows, distinct = counted.fetchone() or (0, 0)
     if rows != distinct:

@@ -14,6 +14,7 @@ from cultivar_filtering.__main__ import build
 from cultivar_records import Example, Message, Provenance, TaskKind, example_id, from_table
 from cultivar_service.serving import Host
 from google.protobuf.struct_pb2 import Struct
+
 from tests.conftest import Start
 from tests.seeds import TASK, TEXTS, commit_examples, seeds
 
@@ -111,6 +112,10 @@ async def test_every_example_ends_in_one_place_and_the_funnel_names_each_cause(s
     assert {example.text for example in kept} == {text for texts in GOOD.values() for text in texts}
     by_id = {example.id: example for example in candidates()}
     assert all(example == by_id[example.id] for example in kept + rejected)
+    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
+    assert [finding.check for finding in report.findings if not finding.holds] == []
+    assert report.counts[f"{run.kept.split('/')[-1]}/rows"] == 5
+    assert report.counts[f"{spec.examples.split('/')[-1]}/rows"] == len(candidates())
 
 
 async def test_explain_says_which_filters_kept_an_example_and_which_rejected_it(start: Start) -> None:
@@ -127,29 +132,10 @@ async def test_explain_says_which_filters_kept_an_example_and_which_rejected_it(
     answer = await stub.Explain(pb.ExplainRequest(name=run.name, example_id=good.id))
     assert answer.outcome == pb.OUTCOME_KEPT
     assert [verdict.filter for verdict in answer.verdicts] == [use.filter for use in run.spec.filters]
-
-
-@pytest.mark.parametrize(
-    ("example", "code"),
-    [("0" * 32, grpc.StatusCode.NOT_FOUND), ("not-an-id", grpc.StatusCode.INVALID_ARGUMENT)],
-)
-async def test_explain_of_an_example_that_was_not_judged_is_refused(
-    start: Start, example: str, code: grpc.StatusCode
-) -> None:
-    _, stub, spec = await open_filtering(start)
-    run = await finish(stub, await create(stub, spec))
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stub.Explain(pb.ExplainRequest(name=run.name, example_id=example))
-    assert refused.value.code() == code
-
-
-async def test_every_run_passes_the_audit_which_counts_the_rows_of_each_artifact(start: Start) -> None:
-    _, stub, spec = await open_filtering(start)
-    run = await finish(stub, await create(stub, spec))
-    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
-    assert [finding.check for finding in report.findings if not finding.holds] == []
-    assert report.counts[f"{run.kept.split('/')[-1]}/rows"] == 5
-    assert report.counts[f"{spec.examples.split('/')[-1]}/rows"] == len(candidates())
+    for example, code in (("0" * 32, grpc.StatusCode.NOT_FOUND), ("no-id", grpc.StatusCode.INVALID_ARGUMENT)):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Explain(pb.ExplainRequest(name=run.name, example_id=example))
+        assert refused.value.code() == code
 
 
 async def test_a_repeated_request_id_makes_one_run_and_another_body_is_refused(start: Start) -> None:
@@ -200,33 +186,33 @@ def params(**values: Any) -> Struct:
     return struct
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"filters": [pb.FilterUse(filter="lenght")]}, "spec.filters[0].filter"),
-        ({"filters": [pb.FilterUse(filter="length", params=params(min_wordz=3))]}, "spec.filters[0].params.min_wordz"),
-        ({"filters": [pb.FilterUse(filter="length", params=params(min_words=500))]}, "spec.filters[0].params"),
-        ({"filters": [pb.FilterUse(filter="near_duplicate", params=params(threshold=2))]}, "params.threshold"),
-        ({"filters": [pb.FilterUse(filter="format")] * 2}, "spec.filters[1].filter"),
-        ({"filters": [pb.FilterUse(filter="format")] * 17}, "spec.filters"),
-        ({"recipe": "defualt"}, "spec.recipe"),
-        ({"recipe": "default", "filters": [pb.FilterUse(filter="format")]}, "spec.recipe"),
-        ({"examples": ""}, "spec.examples"),
-        ({"examples": f"{PARENT}/artifacts/{'0' * 64}"}, ""),
-        ({"seeds": "projects/other/artifacts/" + "0" * 64}, "spec.seeds"),
-        ({"held_out": ["nonsense"]}, "spec.held_out[0]"),
-    ],
-)
-async def test_a_wrong_field_is_named_and_nothing_is_made(start: Start, change: dict[str, Any], field: str) -> None:
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"filters": [pb.FilterUse(filter="lenght")]}, "spec.filters[0].filter"),
+    ({"filters": [pb.FilterUse(filter="length", params=params(min_wordz=3))]}, "spec.filters[0].params.min_wordz"),
+    ({"filters": [pb.FilterUse(filter="length", params=params(min_words=500))]}, "spec.filters[0].params"),
+    ({"filters": [pb.FilterUse(filter="near_duplicate", params=params(threshold=2))]}, "params.threshold"),
+    ({"filters": [pb.FilterUse(filter="format")] * 2}, "spec.filters[1].filter"),
+    ({"filters": [pb.FilterUse(filter="format")] * 17}, "spec.filters"),
+    ({"recipe": "defualt"}, "spec.recipe"),
+    ({"recipe": "default", "filters": [pb.FilterUse(filter="format")]}, "spec.recipe"),
+    ({"examples": ""}, "spec.examples"),
+    ({"examples": f"{PARENT}/artifacts/{'0' * 64}"}, ""),
+    ({"seeds": "projects/other/artifacts/" + "0" * 64}, "spec.seeds"),
+    ({"held_out": ["nonsense"]}, "spec.held_out[0]"),
+]
+
+
+async def test_a_wrong_field_is_named_and_nothing_is_made(start: Start) -> None:
     _, stub, spec = await open_filtering(start)
-    given = pb.FilterSpec(examples=spec.examples, task=TASK)
-    for name in change:
-        given.ClearField(name)
-    given.MergeFrom(pb.FilterSpec(**change))
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await create(stub, given)
-    assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
-    assert field in str(refused.value.trailing_metadata())
+    for change, field in WRONG:
+        given = pb.FilterSpec(examples=spec.examples, task=TASK)
+        for name in change:
+            given.ClearField(name)
+        given.MergeFrom(pb.FilterSpec(**change))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await create(stub, given)
+        assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), change
+        assert field in str(refused.value.trailing_metadata()), change
     assert not (await stub.ListFilterRuns(pb.ListFilterRunsRequest(parent=PARENT))).filter_runs
 
 

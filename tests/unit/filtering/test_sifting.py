@@ -69,6 +69,8 @@ class Folder:
     def opening(self, shards: Sequence[Path], start: int = 0, kept: Sequence[Path] = ()) -> Opening:
         """What a sifting is opened with."""
         self.written += 1
+        work = self.path / f"it's work {self.written}"
+        work.mkdir()
         return Opening(
             task=TASK,
             uses=RECIPES["default"].uses,
@@ -77,7 +79,7 @@ class Folder:
             held_out=(),
             kept=tuple(kept),
             start=start,
-            folder=self.path / f"work{self.written}",
+            folder=work,
         )
 
 
@@ -154,11 +156,11 @@ def test_shards_of_verdicts_know_the_examples_that_they_speak_of(folder: Folder)
 def test_a_sifting_that_is_closed_leaves_no_file_and_no_state(folder: Folder) -> None:
     opening = folder.opening([folder.shard(rows(10))])
     assert open_sifting("run", opening) == 10
-    close_sifting("run")
+    close_sifting("run", opening.folder)
     assert not opening.folder.exists()
     with pytest.raises(SiftingLost):
         sift("run")
-    close_sifting("run")
+    close_sifting("run", opening.folder)
 
 
 def test_rows_that_are_no_examples_are_refused(folder: Folder) -> None:

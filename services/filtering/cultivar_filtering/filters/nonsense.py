@@ -1,8 +1,9 @@
 """nonsense: texts that do not look like writing, or not like the seeds' writing.
 
 The limits were set on banking77's test split and on the seeds, validation and stand-in messages of the support
-example, all of which they leave in, and on random letters, which they leave out. The model of the seeds' characters
-is the sharpest of them, and needs about 24 short seeds: people come to 4.9 bits a character at most, noise to 5.1 or more.
+example, all of which they leave in, and on random letters, which they leave out. The model of the seeds' characters is
+the sharpest of them, and needs about 24 short seeds: then messages that people wrote come to 4.9 bits a character
+at most, and random letters to 5.1 or more.
 """
 
 from collections.abc import Iterator, Mapping
