@@ -63,7 +63,7 @@ function showTask(given) {
   hold(task.lease);
   const turns = task.messages.map((message) => {
     const turn = element("div", `turn ${message.role === "user" ? "user" : "other"}`, "");
-    if (task.messages.length > 1) turn.append(element("p", "said", message.role));
+    if (task.messages.length > 1) turn.append(element("p", "said", message.role === "user" ? page.dataset.input : message.role));
     turn.append(element("p", "text", message.content));
     return turn;
   });
@@ -97,7 +97,7 @@ function showEnd(title, text, retryMs = 0) {
 function present(answer) {
   showProgress(answer);
   if (answer.task) return showTask(answer.task);
-  if (answer.none === "all_reviewed") return showEnd("All reviewed, thank you", "Each example you read makes the next model better.");
+  if (answer.none === "all_reviewed") return showEnd("All reviewed, thank you", "What you accepted is what the next model learns from.");
   const minutes = Math.max(1, Math.ceil((answer.free_seconds ?? 60) / 60));
   const wait = Math.min(15_000, Math.max(1000, (answer.free_seconds ?? 15) * 1000));
   showEnd(
