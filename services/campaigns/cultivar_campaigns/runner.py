@@ -24,7 +24,7 @@ from cultivar_campaigns.round import DONE, Round
 from cultivar_campaigns.stages import StageKind
 from cultivar_campaigns.store import Stage
 
-POLL_SECONDS = 0.5
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 0.5
 PEOPLE_SECONDS = 3.0
 MOST_ATTEMPTS = 2
 SOURCES_WITH_LABELS = ("held_out", "validation", "stand_in")
@@ -90,7 +90,7 @@ class CampaignWork:
     async def _follow(self, hold: Hold, round_: Round, stage: Stage) -> None:
         """Begins a stage, unless it was begun, and follows its child to the end; raises Wait while it waits."""
         stage = await self._begin(hold, round_, stage)
-        kind = self._kinds[stage.stage]
+        kind, pause = self._kinds[stage.stage], FIRST_POLL_SECONDS
         while stage.state not in DONE:
             child = await kind.look(round_, stage)
             if child.state == "FAILED" and child.error_may_pass and stage.attempt < MOST_ATTEMPTS:
@@ -101,12 +101,13 @@ class CampaignWork:
             if stage.state == "WAITING":
                 raise Wait(self._waiting(round_, stage), PEOPLE_SECONDS)
             if stage.state not in DONE:
-                await self._pause(hold, round_, stage)
+                await self._pause(hold, round_, stage, pause)
+                pause = POLL_SECONDS
         await self._end_stage(round_, stage)
 
-    async def _pause(self, hold: Hold, round_: Round, stage: Stage) -> None:
+    async def _pause(self, hold: Hold, round_: Round, stage: Stage, seconds: float) -> None:
         """Waits for the next look; ends the child, and raises BudgetSpent, where the budget is spent meanwhile."""
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(seconds)
         try:
             check_budget(round_)
         except BudgetSpent as error:
