@@ -8,6 +8,7 @@ from cultivar_filtering.__main__ import build as filtering
 from cultivar_generation.__main__ import build as generation
 from cultivar_review.__main__ import build as review
 from cultivar_service.parts import Build, StartError
+from cultivar_training.__main__ import build as training
 
 BUILDS: dict[str, Build] = {
     "campaigns": campaigns,
@@ -17,6 +18,7 @@ BUILDS: dict[str, Build] = {
     "filtering": filtering,
     "generation": generation,
     "review": review,
+    "training": training,
 }
 
 
