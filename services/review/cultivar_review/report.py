@@ -3,14 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import sqrt
 from statistics import median
+
+from cultivar_statistics import wilson
 
 from cultivar_review.queues import QueueSpec
 from cultivar_review.reviews import Reviewed
-
-Z = 1.959963984540054
-"""The quantile of the normal distribution for an interval of 95%."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,14 @@ class Report:
     median_seconds: float = 0.0
 
 
-def wilson(accepted: int, reviewed: int) -> tuple[float, float]:
-    """Returns the 95% score interval of a share, 0 to 1 without a trial (Wilson, JASA 22, 1927)."""
-    if not reviewed:
-        return 0.0, 1.0
-    rate, spread = accepted / reviewed, Z * Z / reviewed
-    middle = rate + spread / 2
-    half = Z * sqrt(rate * (1 - rate) / reviewed + spread / (4 * reviewed))
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
-
-
 def share(key: str, found: Iterable[Reviewed]) -> Share:
     """Returns the share of some reviews that accepts."""
     decisions = Counter(reviewed.review.decision for reviewed in found)
-    return Share(key, decisions.total(), decisions["accept"], *wilson(decisions["accept"], decisions.total()))
+    accepted, reviewed = decisions["accept"], decisions.total()
+    if not reviewed:
+        return Share(key, 0, 0, 0.0, 1.0)
+    interval = wilson(accepted, reviewed)
+    return Share(key, reviewed, accepted, interval.low, interval.high)
 
 
 def shares(found: Iterable[tuple[str, Reviewed]]) -> list[Share]:

@@ -6,12 +6,11 @@ import pytest
 from cultivar_records import Example, Message, Provenance, TaskKind, TaskSpec
 from cultivar_review.drawing import place_of
 from cultivar_review.queues import QueueSpec
-from cultivar_review.report import report, wilson
+from cultivar_review.report import report
 from cultivar_review.reviews import Review, Reviewed, check, edited
 from cultivar_service.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 WORDS = st.text("ab \n", min_size=1, max_size=8).filter(str.strip)
 LABELS = ("refund", "delivery")
@@ -59,16 +58,6 @@ def test_the_answer_of_a_task_without_labels_is_edited() -> None:
         check(accept(label="refund"), spec, example)
 
 
-@given(st.integers(0, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_wilsons_and_holds_the_share(pair: tuple[int, int]) -> None:
-    accepted, reviewed = pair
-    low, high = wilson(accepted, reviewed)
-    assert 0 <= low <= high <= 1
-    if reviewed:
-        expected = binomtest(accepted, reviewed).proportion_ci(0.95, "wilson")
-        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
 def test_the_median_counts_persons_and_shares_add_up() -> None:
     def told(seconds: float, decision: str, label: str, kind: str = "person") -> Reviewed:
         review = Review(decision=decision, kind=kind, program="judge" if kind == "program" else "")  # type: ignore[arg-type]
@@ -84,6 +73,9 @@ def test_the_median_counts_persons_and_shares_add_up() -> None:
     assert made.median_seconds == 5
     assert [(share.key, share.accepted, share.reviewed) for share in made.by_label] == [("a", 1, 2), ("b", 2, 2)]
     assert (made.acceptance.accepted, made.acceptance.reviewed) == (3, 4)
+    assert 0.3 < made.acceptance.low < made.acceptance.rate < made.acceptance.high < 1
+    nothing = report(SPEC, []).acceptance
+    assert (nothing.rate, nothing.low, nothing.high) == (0, 0, 1)
     assert [(one.kind, one.reviewed) for one in made.reviewers] == [("person", 3), ("program", 1)]
 
 
