@@ -15,7 +15,7 @@ TOLD = ["late", "gone", "broken", "wet", "lost", "torn", "here", "again", "never
 def crowd(number: int) -> list[Example]:
     """Messages of 8 to 12 words, some of which are near others."""
     chance = random.Random(number)
-    made = []
+    made: list[Example] = []
     for place in range(number):
         text = " ".join(chance.choices(THINGS + TOLD, k=chance.randint(8, 12)))
         if place % 3 == 2:

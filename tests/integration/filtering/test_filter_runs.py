@@ -79,7 +79,9 @@ async def open_filtering(start: Start) -> tuple[Host, Any, pb.FilterSpec]:
 
 async def create(stub: Any, spec: pb.FilterSpec, request_id: str = "") -> pb.FilterRun:
     """Creates a run."""
-    return await stub.CreateFilterRun(pb.CreateFilterRunRequest(parent=PARENT, spec=spec, request_id=request_id))
+    request = pb.CreateFilterRunRequest(parent=PARENT, spec=spec, request_id=request_id)
+    run: pb.FilterRun = await stub.CreateFilterRun(request)
+    return run
 
 
 async def finish(stub: Any, run: pb.FilterRun) -> pb.FilterRun:
@@ -205,10 +207,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 async def test_a_wrong_field_is_named_and_nothing_is_made(start: Start) -> None:
     _, stub, spec = await open_filtering(start)
     for change, field in WRONG:
-        given = pb.FilterSpec(examples=spec.examples, task=TASK)
-        for name in change:
-            given.ClearField(name)
-        given.MergeFrom(pb.FilterSpec(**change))
+        given = pb.FilterSpec(**{"examples": spec.examples, "task": TASK, **change})
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await create(stub, given)
         assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), change

@@ -24,7 +24,7 @@ async def test_a_run_of_20000_rows_leaves_calls_quick_and_stops_when_cancelled(s
     spec = pb.FilterSpec(examples=name, task=TASK)
     run = await stub.CreateFilterRun(pb.CreateFilterRunRequest(parent=PARENT, spec=spec))
     await until(stub, run, 1)
-    took = []
+    took: list[float] = []
     while len(took) < 60:
         began = time.perf_counter()
         change = await stub.GetFilterRun(pb.GetFilterRunRequest(name=run.name))
