@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from cultivar_artifacts.manifests import File, Manifest
 from cultivar_artifacts.store import ArtifactStore
@@ -41,6 +42,9 @@ async def _find(store: ArtifactStore, project: str, files: list[File], id: str, 
 
 
 def _row(path: Path, id: str) -> dict[str, Any] | None:
+    # Rows about examples, such as verdicts, lie by the ids of these too, and have none of their own.
+    if "id" not in pq.read_schema(path).names:
+        return None
     with duckdb.connect(config=_CONFIG) as connection:
         found = connection.sql("SELECT * FROM read_parquet(?) WHERE id = ? LIMIT 1", params=[str(path), id])
         rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()

@@ -185,6 +185,13 @@ async def test_only_a_shard_whose_range_holds_the_id_is_read(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == [manifest.files[1].sha256]
 
 
+async def test_rows_about_an_example_are_not_taken_for_it(store: ArtifactStore) -> None:
+    about = pa.table({"example": [_id(1), _id(2)], "keep": [True, False]})
+    file = await write_shard(store, PROJECT, "verdicts.parquet", about)
+    file = file.model_copy(update={"first_id": _id(1), "last_id": _id(2)})
+    assert await find_row(store, _manifest((file,)), _id(1)) is None
+
+
 async def test_a_row_of_a_damaged_shard_is_never_given(store: ArtifactStore) -> None:
     file = await write_shard(store, PROJECT, "a", pa.Table.from_pylist(_rows(10)))
     other = encode_shard(pa.Table.from_pylist(_rows(11)))
