@@ -1,0 +1,159 @@
+"""The commands for campaigns against real services: each ends well, or with one sentence and status 1."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cultivar.cli.main import app
+from cultivar.datasets.v1 import datasets_pb2, datasets_pb2_grpc
+from cultivar_models.fake import FakeTeacher
+from cultivar_service.artifacts import open_artifact, read_examples
+from cultivar_service.serving import Host
+from typer.testing import CliRunner
+
+from tests.conftest import Start
+from tests.integration.campaigns.loop import OPENINGS, PARENT, config, register, rows
+from tests.integration.campaigns.test_gates_and_ends import BUILDS, UNTRAINED
+
+HELD = "held_out.jsonl"
+
+
+async def open_host(start: Start, teacher: FakeTeacher, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Starts all services but training, with the environment of the program set to them."""
+    host = await start(*BUILDS, teachers_url=teacher.url)
+    assert host.parts is not None
+    await register(host.parts.channel, teacher)
+    monkeypatch.setenv("CULTIVAR_ADDRESS", host.listening.address)
+    monkeypatch.setenv("CULTIVAR_TOKEN", host.token)
+    return host
+
+
+async def run(*words: str) -> Any:
+    """Runs a command of the program."""
+    return await asyncio.to_thread(CliRunner().invoke, app, [*words])
+
+
+def write_files(folder: Path, **changed: Any) -> Path:
+    """Writes the data files and the campaign file, and returns the latter."""
+    for source in OPENINGS:
+        (folder / f"{source}.jsonl").write_bytes(rows(source))
+    files = {source: f"{source}.jsonl" for source in OPENINGS}
+    data = {**config(files, **UNTRAINED), **changed}
+    path = folder / "campaign.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+async def test_a_campaign_runs_from_its_file_to_its_report_and_every_command_knows_it(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await open_host(start, teacher, monkeypatch)
+    page = tmp_path / "report.html"
+    told = await run("campaign", "run", str(write_files(tmp_path)), "-o", str(page))
+    assert told.exit_code == 0, told.output
+    assert "evaluate/base: succeeded" in told.output
+    assert "The target of 0.8 accuracy was" in told.output
+    assert page.read_text().startswith("<!doctype html>")
+    listed = await run("campaign", "list")
+    assert "small-1" in listed.output and "succeeded" in listed.output
+    again = await run("campaign", "report", "small-1", "-o", str(tmp_path / "again.html"))
+    assert again.exit_code == 0
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+    late = await run("campaign", "pause", "small-1")
+    assert late.exit_code == 1
+    assert "small-1 is SUCCEEDED and cannot be paused" in late.output
+    audit = await run("audit")
+    assert audit.exit_code == 0, audit.output
+    assert "not served here: training" in audit.output
+    assert host.parts is not None
+    stub: Any = datasets_pb2_grpc.DatasetsServiceStub(host.parts.channel)
+    found = await stub.ListArtifacts(datasets_pb2.ListArtifactsRequest(parent=PARENT, kind="report"))
+    assert {file.name for file in found.artifacts[0].files} == {"report.html", "report.json"}
+
+
+async def first_kept(host: Host) -> str:
+    """Returns the id of the first example that the newest filter run kept."""
+    assert host.parts is not None
+    stub: Any = datasets_pb2_grpc.DatasetsServiceStub(host.parts.channel)
+    found = await stub.ListArtifacts(datasets_pb2.ListArtifactsRequest(parent=PARENT, kind="kept"))
+    manifest = await open_artifact(host.parts.store, "default", found.artifacts[0].name, "kept")
+    return next(iter([example async for example in read_examples(host.parts.store, manifest)])).id
+
+
+WRONG: list[tuple[str, str]] = [
+    ("name: [", "is not YAML in line"),
+    ("- a\n- b\n", "is no campaign file"),
+    ("name: x\ngaol: {}\n", "gaol: did you mean goal?"),
+]
+
+
+async def test_a_wrong_file_ends_with_one_sentence_and_nothing_is_sent(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await open_host(start, teacher, monkeypatch)
+    path = write_files(tmp_path)
+    good = path.read_text()
+    (tmp_path / "empty.jsonl").touch()
+    wrong = [
+        *WRONG,
+        (good.replace("targ", "tarrg"), "goal.tarrget: did you mean target?"),
+        (good.replace("strategy: expand", "strategy: expnd"), "did you mean 'expand'?"),
+        (good.replace(HELD, "absent.jsonl"), "absent.jsonl does not exist"),
+        (good.replace(HELD, "empty.jsonl"), "empty.jsonl is empty"),
+    ]
+    for content, said in wrong:
+        path.write_text(content)
+        told = await run("campaign", "run", str(path))
+        assert told.exit_code == 1
+        assert told.output.startswith("cultivar: ") and said in told.output, told.output
+        assert told.output.count("\n") == 1
+    gone = await run("campaign", "run", str(tmp_path / "absent.yaml"))
+    assert gone.exit_code == 1 and "cannot be read" in gone.output
+    assert host.parts is not None
+    stub: Any = datasets_pb2_grpc.DatasetsServiceStub(host.parts.channel)
+    assert not (await stub.ListArtifacts(datasets_pb2.ListArtifactsRequest(parent=PARENT))).artifacts
+
+
+async def test_augment_writes_what_was_kept_as_chat_lines(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_host(start, teacher, monkeypatch)
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out.jsonl"
+    seeds.write_bytes(rows("seeds"))
+    told = await run("augment", str(seeds), "-n", "24", "-o", str(out), "--teacher", "fake")
+    assert told.exit_code == 0, told.output
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert 0 < len(lines) <= 24
+    assert {tuple(message["role"] for message in line["messages"]) for line in lines} == {("user", "assistant")}
+    assert {line["messages"][1]["content"] for line in lines} <= {"refund", "delivery", "password"}
+    unknown = await run("augment", str(seeds), "-n", "4", "-o", str(out), "--teacher", "fake", "--strategy", "expnd")
+    assert unknown.exit_code == 1
+    assert "did you mean 'expand'?" in unknown.output
+
+
+async def test_an_example_is_traced_to_its_seed_and_an_unknown_one_is_said_to_be(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await open_host(start, teacher, monkeypatch)
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out.jsonl"
+    seeds.write_bytes(rows("seeds"))
+    await run("augment", str(seeds), "-n", "8", "-o", str(out), "--teacher", "fake")
+    told = await run("campaign", "trace", await first_kept(host))
+    assert told.exit_code == 0, told.output
+    assert "seeds.jsonl" in told.output and "expand" in told.output and "augmented" in told.output
+    unknown = await run("campaign", "trace", "0" * 32)
+    assert unknown.exit_code == 1 and unknown.output.startswith("cultivar: ")
+
+
+async def test_without_a_server_every_command_says_how_to_start_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CULTIVAR_ADDRESS", raising=False)
+    monkeypatch.setenv("CULTIVAR_DATA_DIR", str(tmp_path))
+    for words in (["campaign", "list"], ["campaign", "watch", "x"], ["audit"], ["adapter", "list"]):
+        told = await run(*words)
+        assert told.exit_code == 1
+        assert "start one with `cultivar up`" in told.output
