@@ -14,6 +14,7 @@ from cultivar_service.parts import Parts, Service
 from cultivar_service.serving import Host
 from cultivar_training.__main__ import build
 from cultivar_training.plan import ADAPTER_FILES
+
 from tests.conftest import Start
 from tests.seeds import TASK, commit_examples, seeds
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2 as pb
 from cultivar_artifacts import load_manifest
 from cultivar_launchers import Event, Program
+
 from tests.integration.training.conftest import PARENT, Open, Training, steps
 from tests.seeds import commit_examples
 

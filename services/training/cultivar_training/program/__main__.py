@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -16,6 +17,8 @@ from cultivar_launchers.program import attempt, emit, ray_options, read_spec
 from cultivar_training.program.errors import FAILED, LOST, REFUSED, Refused
 from cultivar_training.program.events import Follower
 from cultivar_training.program.spec import EVENTS, ProgramSpec
+
+_BEGAN = time.time()
 
 
 def main() -> int:
@@ -77,7 +80,7 @@ def _train(spec: ProgramSpec) -> int:
     follower = Follower(spec.attempt_folder / EVENTS, _forward)
     follower.start()
     try:
-        run_workers(train, {"spec": spec.model_dump_json()}, spec.run.workers, spec.attempt_folder)
+        run_workers(train, {"spec": spec.model_dump_json(), "began": _BEGAN}, spec.run.workers, spec.attempt_folder)
     except Refused:
         raise
     except Exception as error:

@@ -5,8 +5,10 @@ instructions are put in the model's own chat template, and the loss is taken on 
 """
 
 import secrets
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its tokens and, for each, whether the model is to learn to say it."""
+    """One row: its tokens and, for each, 1 where the model is to learn to say it, else 0."""
 
-    tokens: tuple[int, ...]
-    trained: tuple[bool, ...]
+    tokens: "array[int]"
+    trained: bytes
+
+    @classmethod
+    def of(cls, tokens: Iterable[int], trained: Iterable[bool]) -> "Row":
+        """Makes a row, in the few bytes that rows by the hundred thousand may take."""
+        return cls(array("i", tokens), bytes(trained))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -31,22 +38,22 @@ class Row:
     @property
     def first_trained(self) -> int:
         """The place of the first token that the loss is taken on."""
-        return self.trained.index(True)
+        return self.trained.index(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """The rows of an artifact that are short enough, in the order of their ids, and how many were too long."""
 
     rows: tuple[Row, ...]
     too_long: int
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens in all rows."""
         return sum(len(row) for row in self.rows)
 
-    @property
+    @cached_property
     def trained_share(self) -> float:
         """The share of tokens that the loss is taken on, 0 to 1."""
         return sum(sum(row.trained) for row in self.rows) / max(1, self.tokens)
@@ -64,8 +71,11 @@ def check_examples(dataset: Sequence[Example], validation: Sequence[Example], ta
     """Raises Refused where there is nothing to train on, or validation rows that are trained on too."""
     if not dataset:
         raise Refused("the dataset is empty: give one with rows")
-    if strange := sum(example.task is not task.kind for example in (*dataset, *validation)):
-        raise Refused(f"{strange} rows are not of the task {task.kind.value}: train on rows of one task")
+    known = (task.kind, TaskKind.INSTRUCTION)
+    if strange := sum(example.task not in known for example in (*dataset, *validation)):
+        raise Refused(
+            f"{strange} rows are neither of the task {task.kind.value} nor instructions to replay: take them out"
+        )
     trained = {_key(example) for example in dataset}
     if shared := sum(_key(example) in trained for example in validation):
         raise Refused(
@@ -100,33 +110,33 @@ def render(examples: Iterable[Example], renderer: "Renderer", max_length: int, w
 
 
 class Renderer:
-    """Renders examples of one task for one model; the tokenizer must be a fast one."""
+    """Renders examples for one model; the tokenizer must be a fast one. Instructions may stand beside any task."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", task: TaskSpec) -> None:
         self._tokenizer: Any = tokenizer
         self._task = task
         if tokenizer.eos_token_id is None:
             raise Refused("the base model's tokenizer has no end-of-text token: use another base model")
-        if task.kind is TaskKind.INSTRUCTION and not self._tokenizer.chat_template:
-            raise Refused("the base model has no chat template, which rows of instructions need: use a chat model")
 
     def row(self, example: Example) -> Row:
         """Renders one example."""
-        if self._task.kind is TaskKind.INSTRUCTION:
+        if example.task is TaskKind.INSTRUCTION:
             return self._chat(example)
         return self._completion(prompt_text(self._task, example), answer_text(example))
 
     def _completion(self, prompt: str, answer: str) -> Row:
         """Trains on each token that holds a character of the answer, and on the end-of-text token."""
         found = self._tokenizer(prompt + answer, return_offsets_mapping=True)
-        trained = tuple(end > len(prompt) for _, end in found["offset_mapping"])
-        return Row((*found["input_ids"], self._tokenizer.eos_token_id), (*trained, True))
+        trained = [end > len(prompt) for _, end in found["offset_mapping"]]
+        return Row.of([*found["input_ids"], self._tokenizer.eos_token_id], [*trained, True])
 
     def _chat(self, example: Example) -> Row:
         """Trains on what the assistant says, and on the token that ends it.
 
         The template is rendered around marks, so that no text of a message can pass for a part of the template.
         """
+        if not self._tokenizer.chat_template:
+            raise Refused("the base model has no chat template, which rows of instructions need: use a chat model")
         marks = [secrets.token_hex(16) for _ in example.messages]
         rest = self._rendered(example, marks)
         tokens: list[int] = []
@@ -140,7 +150,7 @@ class Renderer:
             said = message.role == "assistant"
             self._add(tokens, trained, message.content, special=False, learnt=said)
         self._add(tokens, trained, rest, special=True, ends=said)
-        return Row(tuple(tokens), tuple(trained))
+        return Row.of(tokens, trained)
 
     def _add(
         self,

@@ -172,7 +172,7 @@ class Run:
 
     @property
     def first_step_seconds(self) -> float:
-        """Seconds since the worker's function began."""
+        """Seconds since the program began."""
         return time.time() - self.began
 
 

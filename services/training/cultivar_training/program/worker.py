@@ -4,7 +4,6 @@ Nothing heavy is imported here: the driver hands this module's function to the w
 """
 
 import os
-import time
 from typing import Any
 
 from cultivar_training.program.errors import Refused
@@ -14,7 +13,6 @@ from cultivar_training.program.spec import EVENTS, ProgramSpec
 
 def train(config: dict[str, Any]) -> None:
     """Trains one adapter as one of several workers."""
-    began = time.time()
     spec = ProgramSpec.model_validate_json(config["spec"])
     events = EventFile(spec.attempt_folder / EVENTS, quiet=os.environ["RANK"] != "0")
     events.tell("progress", stage="loading the base model")
@@ -22,7 +20,7 @@ def train(config: dict[str, Any]) -> None:
     from cultivar_training.program.run import Run
 
     try:
-        with Run(spec, events, began) as run:
+        with Run(spec, events, config["began"]) as run:
             run.train()
     except Refused as error:
         events.tell("refused", message=str(error))
