@@ -1,0 +1,83 @@
+"""kill -9 of everything in each stage of a campaign: it ends all the same, and makes no example and no run twice."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cultivar.audit.v1 import audit_pb2
+from cultivar.campaigns.v1 import campaigns_pb2 as pb
+from cultivar.campaigns.v1 import campaigns_pb2_grpc
+from cultivar.run.v1 import run_pb2
+from cultivar_artifacts import load_manifest, open_store, read_shards
+from cultivar_models.fake import FakeSettings, FakeTeacher
+from cultivar_records import from_table
+from cultivar_service.answers import GROUP
+from cultivar_service.peers import open_channel
+
+from tests.integration.campaigns.loop import PARENT, config, create, finish, register, stage, upload_all
+from tests.processes import Server
+
+STAGES = ("import", "generate", "filter", "review", "dataset", "train", "evaluate")
+IN_FLIGHT = 8
+SCRIPTED = "tests.faults.scripted_up"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("killed_in", STAGES)
+async def test_a_campaign_killed_in_any_stage_ends_whole(
+    database_url: str, tmp_path: Path, teacher: FakeTeacher, killed_in: str
+) -> None:
+    teacher.settings = FakeSettings(latency_s=0.05)
+    store = tmp_path / "artifacts"
+    store.mkdir()
+    flags = ("--database-url", database_url, "--artifacts", str(store), "--teachers-url", teacher.url)
+    server = Server(tmp_path / "data", *flags, module=SCRIPTED)
+    channel = await open_server(server)
+    await register(channel, teacher)
+    campaign = await create(channel, config(await upload_all(channel)))
+    await until_begun(channel, campaign, killed_in)
+    await server.kill()
+    channel = await open_server(server)
+    campaign = await finish(channel, campaign)
+    assert campaign.run.state == run_pb2.RUN_STATE_SUCCEEDED, campaign.run.error
+    children = [each.child for each in campaign.stages if each.child]
+    assert Counter(children).most_common(1)[0][1] == 1
+    assert all(each.attempt == 1 for each in campaign.stages if each.child)
+    await no_example_twice(store, campaign)
+    repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
+    assert repeated <= IN_FLIGHT + GROUP
+    stub: Any = campaigns_pb2_grpc.CampaignsServiceStub(channel)
+    audit = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
+    assert [finding.check for finding in audit.findings if not finding.holds] == []
+    assert await server.stop() == 0
+
+
+async def open_server(server: Server) -> Any:
+    """Starts a server and opens a channel to it."""
+    connection = await server.start()
+    return open_channel(connection.address, connection.token)
+
+
+async def until_begun(channel: Any, campaign: pb.Campaign, kind: str) -> None:
+    """Waits until a stage of a kind goes on."""
+    stub: Any = campaigns_pb2_grpc.CampaignsServiceStub(channel)
+    async with asyncio.timeout(120):
+        while True:
+            now = await stub.GetCampaign(pb.GetCampaignRequest(name=campaign.name))
+            if any(each.stage == kind and each.HasField("start_time") for each in now.stages):
+                return
+            assert not now.run.HasField("end_time"), now.run.error
+            await asyncio.sleep(0.05)
+
+
+async def no_example_twice(folder: Path, campaign: pb.Campaign) -> None:
+    """Asserts that candidates are kept or rejected once each."""
+    store = open_store(str(folder))
+    found = {}
+    for key, kind in (("generate", "candidates"), ("filter", "kept"), ("filter", "rejected")):
+        manifest = await load_manifest(store, "default", stage(campaign, key).artifacts[kind].split("/")[-1])
+        found[kind] = [one.id async for table in read_shards(store, manifest) for one in from_table(table)]
+    assert Counter(found["candidates"]).most_common(1)[0][1] == 1
+    assert sorted(found["kept"] + found["rejected"]) == sorted(found["candidates"])
