@@ -24,6 +24,9 @@ $(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
+demo: setup ## Runs the whole loop on the support example and writes report.html; REVIEW=me lets you review.
+	$(BIN)/cultivar demo $(if $(REVIEW),--review $(REVIEW))
+
 test: setup ## Runs the fast tests: unit, contract and integration (under 15 minutes on 2 cores).
 	$(BIN)/python -m pytest tests/unit tests/contract $(PARALLEL) $(PYTEST)
 	$(BIN)/python -m pytest tests/integration $(PARALLEL) $(PYTEST)
