@@ -117,9 +117,7 @@ async def test_a_label_outside_the_task_fails_the_run_in_words(start: Start, tea
         ({"most_shots": 3}, "spec.shots"),
     ],
 )
-async def test_a_wrong_field_is_named(
-    start: Start, teacher: FakeTeacher, spec: dict[str, Any], field: str
-) -> None:
+async def test_a_wrong_field_is_named(start: Start, teacher: FakeTeacher, spec: dict[str, Any], field: str) -> None:
     _, stub, rows = await open_evaluation(start, teacher)
     request = pb.CreateEvaluationRunRequest(
         parent=PARENT, spec=pb.EvaluationSpec(**{"examples": rows, "task": TASK, **spec})

@@ -66,9 +66,7 @@ def test_free_instructions_are_read_as_pairs() -> None:
     assert len(drafts.malformed) == 1
 
 
-@pytest.mark.parametrize(
-    "answer", ["Here is the message: I want it back", '"I want it back"', " I want it back "]
-)
+@pytest.mark.parametrize("answer", ["Here is the message: I want it back", '"I want it back"', " I want it back "])
 def test_a_rewriting_is_read_without_lead_and_quotation_marks(answer: str) -> None:
     drafts = Rewrite().read(answer, Plan(tuple(seeds()[:1]), {}), TASK, RewriteConfig(), cut=False)
     assert [(draft.text, draft.answer) for draft in drafts.good] == [("I want it back", "refund")]
