@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from cultivar_texts.sketches import Keys
 
 Rows = npt.NDArray[np.uint32]
