@@ -78,6 +78,7 @@ class TrainingWork:
                 "folder": str(folder),
                 **files,
                 "threads": self._settings.threads(spec.workers),
+                "checkpoint_seconds": self._settings.training_checkpoint_seconds,
                 "run": spec.model_dump(mode="json"),
             },
             env={name: os.environ[name] for name in PASSED if name in os.environ},

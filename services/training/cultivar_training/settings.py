@@ -22,6 +22,9 @@ class TrainingSettings(Settings):
     training_threads: int = Field(
         0, ge=0, description="Threads of each process; 0 shares this machine's cores out among them."
     )
+    training_checkpoint_seconds: float = Field(
+        20.0, gt=0, description="How often a run writes a checkpoint, and the most that a kill costs it."
+    )
     ray_address: str = Field(
         "", description="A standing Ray cluster, as host:port or ray://host:port, for a service that runs alone."
     )
