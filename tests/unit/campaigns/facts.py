@@ -49,41 +49,95 @@ def gain(arm: str, over: str, value: float, low: float, high: float, **changed: 
     return GainFact(arm=arm, over=over, gain=value, low=low, high=high, **{**fields, **changed})
 
 
+SHOWN = [
+    Shown(
+        outcome="kept",
+        text="my parcel says delivered but nobody rang",
+        label="delivery",
+        strategy="expand",
+        seed="where is it",
+    ),
+    Shown(
+        outcome="rejected",
+        text="password password password password",
+        label="password",
+        note="repetition: repeated words",
+    ),
+    Shown(outcome="rejected", text="<script>alert('x')</script>", label="refund", note="nonsense: markup"),
+    Shown(
+        outcome="accepted",
+        text="I'd like the money back for the lamp, it never came on.",
+        label="refund",
+        note="accuracy 5, tone 4",
+    ),
+    Shown(
+        outcome="edited",
+        text="Please stop order 4411 before it ships.",
+        label="cancel",
+        note="accuracy 4, tone 3; label corrected",
+    ),
+    Shown(
+        outcome="declined",
+        text="Dear customer, your order has been sent.",
+        label="delivery",
+        note="accuracy 2, tone 1; not-a-customer",
+    ),
+]
+SOURCES = [
+    Source(source=name, rows=rows, bad=0, artifact="projects/default/artifacts/" + "a1" * 32)
+    for name, rows in (("seeds", 96), ("validation", 48), ("held_out", 240), ("stand_in", 96))
+]
+FUNNEL = {
+    "seeds": 96,
+    "held_out": 240,
+    "candidates": 287,
+    "malformed": 21,
+    "kept": 140,
+    "rejected": 147,
+    "reviewed": 140,
+    "accepted": 96,
+    "declined": 44,
+    "edited": 0,
+    "selected": 96,
+}
+REJECTED = [
+    Reject(filter="near_duplicate", reason="near_duplicate_of_seed", count=88),
+    Reject(filter="length", reason="too_short", count=31),
+    Reject(filter="nonsense", reason="not_language", count=28),
+]
+REVIEWERS = [
+    Reviewer(
+        reviewer="local",
+        kind="program",
+        program="nearest-neighbour stand-in",
+        reviewed=140,
+        accepted=96,
+        median_seconds=0.4,
+    )
+]
+SPENDING = [
+    Spending(
+        stage=stage,
+        runs=runs,
+        seconds=seconds,
+        calls=calls,
+        prompt_tokens=a,
+        completion_tokens=b,
+        trained_tokens=t,
+    )
+    for stage, runs, seconds, calls, a, b, t in (
+        ("import", 4, 4, 0, 0, 0, 0),
+        ("generate", 1, 141, 120, 31220, 9120, 0),
+        ("filter", 1, 3, 0, 0, 0, 0),
+        ("review", 1, 12, 0, 0, 0, 0),
+        ("dataset", 4, 4, 0, 0, 0, 0),
+        ("train", 8, 402, 0, 0, 0, 99210),
+        ("evaluate", 10, 231, 2400, 912000, 0, 0),
+    )
+]
+
+
 def facts(**changed: Any) -> Facts:
-    shown = [
-        Shown(
-            outcome="kept",
-            text="my parcel says delivered but nobody rang",
-            label="delivery",
-            strategy="expand",
-            seed="where is it",
-        ),
-        Shown(
-            outcome="rejected",
-            text="password password password password",
-            label="password",
-            note="repetition: repeated words",
-        ),
-        Shown(outcome="rejected", text="<script>alert('x')</script>", label="refund", note="nonsense: markup"),
-        Shown(
-            outcome="accepted",
-            text="I'd like the money back for the lamp, it never came on.",
-            label="refund",
-            note="accuracy 5, tone 4",
-        ),
-        Shown(
-            outcome="edited",
-            text="Please stop order 4411 before it ships.",
-            label="cancel",
-            note="accuracy 4, tone 3; label corrected",
-        ),
-        Shown(
-            outcome="declined",
-            text="Dear customer, your order has been sent.",
-            label="delivery",
-            note="accuracy 2, tone 1; not-a-customer",
-        ),
-    ]
     fields: dict[str, Any] = {
         "campaign": "support-1",
         "round": 1,
@@ -99,64 +153,17 @@ def facts(**changed: Any) -> Facts:
         "base_model": "smollm2-135m-instruct",
         "training_seeds": (1, 2),
         "most_shots": 16,
-        "sources": [
-            Source(source=name, rows=rows, bad=0, artifact="projects/default/artifacts/" + "a1" * 32)
-            for name, rows in (("seeds", 96), ("validation", 48), ("held_out", 240), ("stand_in", 96))
-        ],
-        "funnel": {
-            "seeds": 96,
-            "held_out": 240,
-            "candidates": 287,
-            "malformed": 21,
-            "kept": 140,
-            "rejected": 147,
-            "reviewed": 140,
-            "accepted": 96,
-            "declined": 44,
-            "edited": 0,
-            "selected": 96,
-        },
-        "rejected": [
-            Reject(filter="near_duplicate", reason="near_duplicate_of_seed", count=88),
-            Reject(filter="length", reason="too_short", count=31),
-            Reject(filter="nonsense", reason="not_language", count=28),
-        ],
-        "shown": shown,
+        "sources": SOURCES,
+        "funnel": FUNNEL,
+        "rejected": REJECTED,
+        "shown": SHOWN,
         "review_by": "stand-in",
-        "reviewers": [
-            Reviewer(
-                reviewer="local",
-                kind="program",
-                program="nearest-neighbour stand-in",
-                reviewed=140,
-                accepted=96,
-                median_seconds=0.4,
-            )
-        ],
+        "reviewers": REVIEWERS,
         "tags": {"wrong-label": 31, "off-topic": 13},
         "arms": [arm(name) for name in ARMS],
         "gains": [gain(*each) for each in GAINS],
         "rows": 240,
         "times_scored": 12,
-        "spending": [
-            Spending(
-                stage=stage,
-                runs=runs,
-                seconds=seconds,
-                calls=calls,
-                prompt_tokens=a,
-                completion_tokens=b,
-                trained_tokens=t,
-            )
-            for stage, runs, seconds, calls, a, b, t in (
-                ("import", 4, 4, 0, 0, 0, 0),
-                ("generate", 1, 141, 120, 31220, 9120, 0),
-                ("filter", 1, 3, 0, 0, 0, 0),
-                ("review", 1, 12, 0, 0, 0, 0),
-                ("dataset", 4, 4, 0, 0, 0, 0),
-                ("train", 8, 402, 0, 0, 0, 99210),
-                ("evaluate", 10, 231, 2400, 912000, 0, 0),
-            )
-        ],
+        "spending": SPENDING,
     }
     return Facts(**{**fields, **changed})

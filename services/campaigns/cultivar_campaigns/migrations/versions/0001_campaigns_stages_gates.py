@@ -15,12 +15,23 @@ NONE = sa.text("''")
 
 def upgrade() -> None:
     """Makes the tables."""
+    make_campaigns()
+    make_stages()
+    make_gates()
+
+
+def make_campaigns() -> None:
+    """Makes the table of names."""
     op.create_table(
         "campaign",
         sa.Column("project", sa.Text, primary_key=True),
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("run", sa.Text, nullable=False, unique=True),
     )
+
+
+def make_stages() -> None:
+    """Makes the table of stages."""
     op.create_table(
         "stage",
         sa.Column("run", sa.Text, primary_key=True),
@@ -43,6 +54,10 @@ def upgrade() -> None:
         sa.Column("start_time", TIME),
         sa.Column("end_time", TIME),
     )
+
+
+def make_gates() -> None:
+    """Makes the table of gates."""
     op.create_table(
         "gate",
         sa.Column("run", sa.Text, primary_key=True),
