@@ -1,10 +1,9 @@
 """Training whose program is a script: nothing is learned, everything else is real."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from cultivar_launchers import Event, FakeLauncher, Program
-from cultivar_launchers.fake import Failure
 from cultivar_service.parts import Parts, Service
 from cultivar_training.__main__ import build
 from cultivar_training.plan import ADAPTER_FILES
@@ -24,11 +23,17 @@ def steps(program: Program) -> Iterable[Event | str]:
     yield Event("result", {"folder": str(adapter), "trained": 5, "too_long": 0, "measures": measures})
 
 
-def scripted(failures: Mapping[tuple[str, int], Failure] | None = None) -> Callable[[Parts], Awaitable[Service]]:
-    """Builds the training service on a launcher that runs the script."""
+def crash(program: Program) -> Iterable[Event | str]:
+    """A program that finds something wrong at once."""
+    yield "a line of the log"
+    raise ValueError("the rows make no sense")
+
+
+def scripted(script: Callable[[Program], Iterable[Event | str]] = steps) -> Callable[[Parts], Awaitable[Service]]:
+    """Builds the training service on a launcher that runs a script."""
 
     async def build_scripted(parts: Parts) -> Service:
-        parts.launcher = FakeLauncher({MODULE: steps}, failures)
+        parts.launcher = FakeLauncher({MODULE: script})
         return await build(parts)
 
     return build_scripted
