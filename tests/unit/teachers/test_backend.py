@@ -34,7 +34,7 @@ class Queue:
     async def holds(self, count: int) -> None:
         """Waits until this many pieces of work are queued."""
         async with asyncio.timeout(5):
-            while len(self.futures) < count:  # noqa: ASYNC110
+            while len(self.futures) < count:
                 await asyncio.sleep(0.001)
 
     def submit(self, key: LaneKey, work: Any) -> Future[Any]:

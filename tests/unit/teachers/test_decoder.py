@@ -4,7 +4,6 @@ import pytest
 import torch
 from cultivar_generation.teachers.decoder import Decoder, TreeReader, UnsupportedModel, require_supported
 from cultivar_generation.teachers.keys_values import WIDTH_STEP, RowMemory
-from cultivar_generation.teachers.prompt_tree import PromptTree
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [5, 6, 7, 8], [5, 6, 11, 12, 13], [20], [20, 21, 22], [5, 6, 7, 8, 9, 10]]
 
@@ -17,24 +16,49 @@ def plain_logits(model: Any, tokens: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 100])
 def test_a_tree_read_in_runs_gives_what_each_prompt_alone_gives(tiny_decoder: Decoder, budget: int) -> None:
-    tree = PromptTree(PROMPTS)
-    reader = TreeReader(tiny_decoder, tree, budget)
+    reader = TreeReader(tiny_decoder, PROMPTS, budget)
     logits: dict[int, torch.Tensor] = {}
     while not reader.done:
-        run, hidden, _ = reader.next()
+        run, hidden = reader.next()
         logits |= dict(zip(range(run.first, run.last), tiny_decoder.logits(hidden), strict=True))
-    for prompt, end in zip(PROMPTS, tree.ends, strict=True):
-        read = torch.stack([logits[node] for node in tree.path(end)])
+    for prompt, end in zip(PROMPTS, reader.tree.ends, strict=True):
+        read = torch.stack([logits[node] for node in reader.tree.path(end)])
         torch.testing.assert_close(read, plain_logits(tiny_decoder.model, prompt), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("before", [[5, 6, 7, 8, 9, 10], [5, 6, 7, 9], [20], [60, 61], [5, 6, 7, 8, 9, 10, 11, 12]])
+@pytest.mark.parametrize("budget", [1, 3, 100])
+def test_what_was_read_before_is_not_read_again_and_changes_nothing(
+    tiny_decoder: Decoder, before: list[int], budget: int
+) -> None:
+    earlier = TreeReader(tiny_decoder, [before], 100)
+    earlier.next()
+    reader = TreeReader(tiny_decoder, PROMPTS, budget, earlier.read_to(len(before) - 1))
+    assert reader.known_hidden is not None
+    logits = dict(enumerate(tiny_decoder.logits(reader.known_hidden)))
+    rows = RowMemory()
+    lasts = []
+    while not reader.done:
+        run, hidden = reader.next()
+        logits |= dict(zip(range(run.first, run.last), tiny_decoder.logits(hidden), strict=True))
+        for prompt, end in zip(PROMPTS, reader.tree.ends, strict=True):
+            if run.first <= end < run.last:
+                rows.add(reader.read_to(end).pairs)
+                lasts.append(prompt)
+    for prompt, end in zip(PROMPTS, reader.tree.ends, strict=True):
+        read = torch.stack([logits[node] for node in reader.tree.path(end)])
+        torch.testing.assert_close(read, plain_logits(tiny_decoder.model, prompt), atol=1e-4, rtol=1e-4)
+    assert sorted(lasts) == sorted(PROMPTS)
+    for prompt, row in zip(lasts, tiny_decoder.step([30] * len(lasts), rows), strict=True):
+        torch.testing.assert_close(row, plain_logits(tiny_decoder.model, [*prompt, 30])[-1], atol=1e-4, rtol=1e-4)
 
 
 def rows_of(decoder: Decoder, prompts: list[list[int]]) -> RowMemory:
     rows = RowMemory()
-    tree = PromptTree(prompts)
-    reader = TreeReader(decoder, tree, 100)
-    run, _, memory = reader.next()
-    for end in tree.ends:
-        rows.add(memory.picked(tree.places(run, tree.path(end))))
+    reader = TreeReader(decoder, prompts, 1_000)
+    reader.next()
+    for end in reader.tree.ends:
+        rows.add(reader.read_to(end).pairs)
     return rows
 
 
@@ -51,9 +75,9 @@ def test_rows_that_leave_and_come_change_no_other_row(tiny_decoder: Decoder) -> 
     rows = rows_of(tiny_decoder, PROMPTS[:4])
     tiny_decoder.step([30, 31, 32, 33], rows)
     rows.remove(1)
-    tree = PromptTree([PROMPTS[4]])
-    run, _, memory = TreeReader(tiny_decoder, tree, 100).next()
-    rows.add(memory.picked(tree.places(run, tree.path(tree.ends[0]))))
+    reader = TreeReader(tiny_decoder, [PROMPTS[4]], 100)
+    reader.next()
+    rows.add(reader.read_to(reader.tree.ends[0]).pairs)
     logits = tiny_decoder.step([40, 41, 42, 43], rows)
     # The last row has taken the place of the one that left.
     said = [[*PROMPTS[0], 30, 40], [*PROMPTS[3], 33, 41], [*PROMPTS[2], 32, 42], [*PROMPTS[4], 43]]

@@ -49,6 +49,14 @@ def test_answers_are_those_of_the_model_alone(
         )
 
 
+def test_answers_are_the_same_after_prompts_that_began_alike(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(rows=2))
+    for _ in range(2):
+        for prompt in PROMPTS:
+            (made,) = finish(lane, [GenerateWork(prompt, greedy(4))])
+            assert [choice.token for choice in made.choices] == plain(tiny_decoder.model, prompt, 4)
+
+
 def test_an_answer_that_reaches_its_bound_says_length(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
     (made,) = finish(GenerationLane(tiny_decoder, tiny_tokens, Limits()), [GenerateWork((5,), greedy(3))])
     assert (made.finish_reason, made.tokens) == ("length", 3)

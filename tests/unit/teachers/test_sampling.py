@@ -2,7 +2,7 @@ import random
 
 import pytest
 import torch
-from cultivar_generation.teachers.sampling import NUCLEUS, Sampler, choose, sampler_for
+from cultivar_generation.teachers.sampling import Sampler, choose, sampler_for
 from cultivar_generation.teachers.work import SamplingRules
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,9 +49,18 @@ def test_no_token_outside_the_nucleus_is_ever_drawn(seed: int, top_p: float, tem
     assert heavier < top_p + 1e-4
 
 
-def test_a_nucleus_larger_than_what_is_sorted_at_first_is_drawn_from_whole() -> None:
-    flat = torch.zeros(4 * NUCLEUS)
-    assert max(draws(flat, 300, top_p=0.99)) > 2 * NUCLEUS
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9])
+def test_draws_from_a_nucleus_keep_the_proportions_of_its_tokens(top_p: float) -> None:
+    logits = torch.linspace(0, -3, 30)
+    weights = logits.softmax(-1)
+    nucleus = int((weights.cumsum(-1) - weights < top_p).sum())
+    found = torch.bincount(torch.tensor(draws(logits, COUNT, top_p=top_p)), minlength=30) / COUNT
+    assert found[nucleus:].sum() == 0
+    torch.testing.assert_close(found[:nucleus], weights[:nucleus] / weights[:nucleus].sum(), atol=0.04, rtol=0)
+
+
+def test_a_flat_distribution_is_drawn_from_whole() -> None:
+    assert max(draws(torch.zeros(1_000), 300, top_p=1.0)) > 950
 
 
 def test_a_seed_gives_the_same_tokens_whoever_shares_the_batch() -> None:

@@ -66,13 +66,43 @@ def test_what_comes_next_is_told_when_it_is_asked_for(tiny_decoder: Decoder) -> 
     assert all(scored.next is None for scored in untold)
 
 
+def test_scores_are_the_same_after_a_request_that_began_alike(tiny_decoder: Decoder) -> None:
+    lane = ScoringLane(tiny_decoder, Limits())
+    fresh = finish(ScoringLane(tiny_decoder, Limits()), [ScoreWork(PROMPTS, top=2)])
+    for _ in range(3):
+        again = finish(lane, [ScoreWork(PROMPTS, top=2)])
+        for one, other in zip(fresh[0], again[0], strict=True):
+            assert list(one.logprobs[1:]) == pytest.approx(list(other.logprobs[1:]), abs=1e-4)
+            assert [[token for token, _ in top] for top in one.tops] == [
+                [token for token, _ in top] for top in other.tops
+            ]
+
+
+def test_a_request_is_answered_as_soon_as_its_own_prompts_are_read(tiny_decoder: Decoder) -> None:
+    lane = ScoringLane(tiny_decoder, Limits(run_tokens=2))
+    early, late = ScoreWork([(5, 6)]), ScoreWork([(5, 7), (8, 9, 10, 11)])
+    lane.add(late)
+    lane.add(early)
+    lane.step()
+    assert (early.future.done(), late.future.done()) == (True, False)
+
+
 def test_requests_are_gathered_only_up_to_the_bound(tiny_decoder: Decoder) -> None:
     lane = ScoringLane(tiny_decoder, Limits(tree_tokens=10))
-    works = [ScoreWork([(5, 6, 7, 8)]) for _ in range(5)]
+    works = [ScoreWork([(10 * place, 2, 3, 4)]) for place in range(1, 6)]
     for work in works:
         lane.add(work)
     lane.step()
     assert [work.future.done() for work in works] == [True, True, False, False, False]
+
+
+def test_what_requests_share_does_not_count_against_the_bound(tiny_decoder: Decoder) -> None:
+    lane = ScoringLane(tiny_decoder, Limits(tree_tokens=10))
+    works = [ScoreWork([(5, 6, 7, place)]) for place in range(10, 15)]
+    for work in works:
+        lane.add(work)
+    lane.step()
+    assert all(work.future.done() for work in works)
 
 
 def test_a_request_that_nobody_waits_for_is_not_read(tiny_decoder: Decoder) -> None:

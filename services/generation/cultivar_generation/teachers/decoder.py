@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,26 +76,62 @@ class Decoder:
         return hidden
 
 
-class TreeReader:
-    """Reads a prompt tree run by run, and keeps of what it read only what the next run needs."""
+@dataclass(frozen=True, slots=True)
+class ReadPrompt:
+    """A prompt, or the beginning of one, that was read: its tokens, keys and values, and hidden states."""
 
-    def __init__(self, decoder: Decoder, tree: PromptTree, budget: int) -> None:
+    tokens: tuple[int, ...] = ()
+    pairs: Sequence[tuple[Tensor, Tensor]] = ()
+    hidden: Tensor | None = None
+
+
+NOTHING = ReadPrompt()
+
+
+class TreeReader:
+    """Reads a prompt tree run by run, and keeps of what it read only what the next run needs.
+
+    What the prompts share with `before`, a prompt that was read earlier, is not read again.
+    """
+
+    def __init__(
+        self, decoder: Decoder, prompts: Sequence[Sequence[int]], budget: int, before: ReadPrompt = NOTHING
+    ) -> None:
         self._decoder = decoder
-        self._tree = tree
-        self._runs = deque(tree.runs(budget))
-        self._trunk: Sequence[tuple[Tensor, Tensor]] = ()
+        self.tree = PromptTree(prompts, before.tokens)
+        self._runs = deque(self.tree.runs(budget))
+        trunk = len(self._runs[0].trunk) if self._runs else 0
+        self._trunk = [(keys[:, :, :trunk], values[:, :, :trunk]) for keys, values in before.pairs] if trunk else []
+        self._trunk_hidden = before.hidden[:trunk] if before.hidden is not None else None
+        self.known_hidden = before.hidden[: self.tree.known] if before.hidden is not None else None
+        self._at: tuple[Run, Tensor, TreeMemory] | None = None
 
     @property
     def done(self) -> bool:
         """Whether all runs are read."""
         return not self._runs
 
-    def next(self) -> tuple[Run, Tensor, TreeMemory]:
-        """Reads the next run; returns it with its hidden states and its keys and values."""
+    def next(self) -> tuple[Run, Tensor]:
+        """Reads the next run; returns it with the hidden states (nodes, size) of its nodes."""
         run = self._runs.popleft()
-        hidden, memory = self._decoder.read(self._tree, run, self._trunk)
-        self._trunk = memory.picked(self._tree.places(run, self._runs[0].trunk)) if self._runs else ()
-        return run, hidden, memory
+        if self._at is not None:
+            self._trunk, self._trunk_hidden = self._picked(run.trunk)
+        own, memory = self._decoder.read(self.tree, run, self._trunk)
+        hidden = own if self._trunk_hidden is None else torch.cat([self._trunk_hidden, own])
+        self._at = run, hidden, memory
+        return run, own
+
+    def read_to(self, end: int, most: int | None = None) -> ReadPrompt:
+        """Gives the prompt that ends in a node of the last run, or its first `most` tokens."""
+        path = self.tree.path(end)[:most]
+        pairs, hidden = self._picked(path)
+        return ReadPrompt(tuple(self.tree.tokens[node] for node in path), pairs, hidden)
+
+    def _picked(self, nodes: Sequence[int]) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        assert self._at is not None
+        run, hidden, memory = self._at
+        places = self.tree.places(run, nodes)
+        return memory.picked(places), hidden[places]
 
 
 def require_supported(decoder: Decoder) -> None:
@@ -108,11 +145,10 @@ def require_supported(decoder: Decoder) -> None:
     tokens = [2 + 7 * i % 50 for i in range(8)]
     with torch.inference_mode():
         expected = decoder.model(torch.tensor([tokens], device=decoder.model.device)).logits[0].float()
-    tree = PromptTree([tokens[:-1]])
-    (run,) = tree.runs(len(tree))
-    hidden, memory = decoder.read(tree, run, ())
+    reader = TreeReader(decoder, [tokens[:-1]], len(tokens))
+    _, hidden = reader.next()
     rows = RowMemory()
-    rows.add(memory.picked(tree.places(run, tree.path(tree.ends[0]))))
+    rows.add(reader.read_to(reader.tree.ends[0]).pairs)
     ours = torch.cat([decoder.logits(hidden), decoder.step(tokens[-1:], rows)])
     if (ours - expected).abs().max() > 0.05 * expected.abs().max():
         raise UnsupportedModel("the model computes attention in a way that this engine does not: serve it with another")

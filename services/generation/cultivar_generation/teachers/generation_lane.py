@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from cultivar_generation.teachers.decoder import Decoder, TreeReader
-from cultivar_generation.teachers.keys_values import RowMemory, TreeMemory
-from cultivar_generation.teachers.prompt_tree import PromptTree, Run
+from cultivar_generation.teachers.decoder import NOTHING, Decoder, TreeReader
+from cultivar_generation.teachers.keys_values import RowMemory
+from cultivar_generation.teachers.prompt_tree import Run
 from cultivar_generation.teachers.sampling import Sampler, choose, sampler_for
 from cultivar_generation.teachers.tokens import StopFinder, Tokens
 from cultivar_generation.teachers.work import GenerateWork, Made, TokenChoice
@@ -19,13 +19,15 @@ class Limits:
     """Bounds of one step and of the memory it needs.
 
     rows: answers under way at once. row_tokens: rows times the widest row's prompt and answer, in tokens. run_tokens:
-    prompt tokens read at once. tree_tokens: prompt tokens gathered before they are read.
+    prompt tokens read at once. tree_tokens: prompt tokens gathered before they are read. before_tokens: how much of
+    the prompt that was read last is kept, for those that begin alike.
     """
 
     rows: int = 64
     row_tokens: int = 32_768
     run_tokens: int = 256
-    tree_tokens: int = 16_384
+    tree_tokens: int = 65_536
+    before_tokens: int = 1_024
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class GenerationLane:
         self._tokens = tokens
         self._limits = limits
         self._waiting: deque[GenerateWork] = deque()
-        self._tree = PromptTree(())
+        self._before = NOTHING
         self._reader: TreeReader | None = None
         self._reading: list[_Row] = []
         self._rows: list[_Row] = []
@@ -105,8 +107,8 @@ class GenerationLane:
             admitted.append(self._waiting.popleft())
             widths.append(admitted[-1].weight)
         if admitted:
-            self._tree = PromptTree([work.prompt for work in admitted])
-            self._reader = TreeReader(self._decoder, self._tree, self._limits.run_tokens)
+            prompts = [work.prompt for work in admitted]
+            self._reader = TreeReader(self._decoder, prompts, self._limits.run_tokens, self._before)
             self._reading = [self._new_row(work) for work in admitted]
 
     def _new_row(self, work: GenerateWork) -> _Row:
@@ -115,22 +117,24 @@ class GenerationLane:
 
     def _read(self) -> None:
         assert self._reader is not None
-        run, hidden, memory = self._reader.next()
-        ended = [index for index, end in enumerate(self._tree.ends) if run.first <= end < run.last]
+        run, hidden = self._reader.next()
+        ended = [index for index, end in enumerate(self._reader.tree.ends) if run.first <= end < run.last]
         if ended:
-            self._begin(ended, run, hidden, memory)
+            self._begin(self._reader, ended, run, hidden)
         if self._reader.done:
+            # Prompts of one kind begin alike: the next ones may share this one's beginning.
+            self._before = self._reader.read_to(self._reader.tree.ends[ended[-1]], self._limits.before_tokens)
             self._reader, self._reading = None, []
 
-    def _begin(self, ended: Sequence[int], run: Run, hidden: Tensor, memory: TreeMemory) -> None:
+    def _begin(self, reader: TreeReader, ended: Sequence[int], run: Run, hidden: Tensor) -> None:
         rows = [self._reading[index] for index in ended]
-        ends = [self._tree.ends[index] for index in ended]
+        ends = [reader.tree.ends[index] for index in ended]
         logits = self._decoder.logits(hidden[[end - run.first for end in ends]])
         for row, end, choice in zip(rows, ends, choose(logits, [row.sampler for row in rows]), strict=True):
             if reason := row.take(choice):
                 self._finish(row, reason)
             elif not row.work.dropped:
-                self._memory.add(memory.picked(self._tree.places(run, self._tree.path(end))))
+                self._memory.add(reader.read_to(end).pairs)
                 self._rows.append(row)
 
     def _extend(self) -> None:

@@ -29,18 +29,24 @@ class PromptTree:
     """Holds the distinct beginnings of some prompts, one token a node.
 
     tokens, parents, depths: of each node; the parent of a first token is `ROOT`. ends: the last node of each prompt.
-    Raises ValueError for an empty prompt.
+    known: how many nodes, the first ones, are the beginning of a prompt that was read before; no run holds them, and
+    no prompt ends in them. Raises ValueError for an empty prompt.
     """
 
-    def __init__(self, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, prompts: Sequence[Sequence[int]], read_before: Sequence[int] = ()) -> None:
         self.tokens: list[int] = []
         self.parents: list[int] = []
         self.depths: list[int] = []
         self.ends = [ROOT] * len(prompts)
+        shared = [common_length(prompt, read_before) for prompt in prompts]
+        # Who shares more with what was read before comes first, so that this is where the numbers begin.
+        order = sorted(range(len(prompts)), key=lambda index: (-shared[index], tuple(prompts[index])))
         path: list[int] = []
-        for index in sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])):
+        for index in order:
             self._add(prompts[index], path)
             self.ends[index] = path[-1]
+        inside = [len(prompt) - 1 for prompt, length in zip(prompts, shared, strict=True) if length == len(prompt)]
+        self.known = min([max(shared, default=0), *inside])
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -48,9 +54,7 @@ class PromptTree:
     def _add(self, prompt: Sequence[int], path: list[int]) -> None:
         if not prompt:
             raise ValueError("a prompt has no tokens: give at least one")
-        shared = 0
-        while shared < min(len(path), len(prompt)) and self.tokens[path[shared]] == prompt[shared]:
-            shared += 1
+        shared = common_length(prompt, [self.tokens[node] for node in path])
         del path[shared:]
         for token in prompt[shared:]:
             self.parents.append(path[-1] if path else ROOT)
@@ -75,8 +79,8 @@ class PromptTree:
         return children
 
     def runs(self, budget: int) -> Iterator[Run]:
-        """Yields all nodes in runs of at most `budget` nodes."""
-        for first in range(0, len(self), budget):
+        """Yields all nodes that are not known in runs of at most `budget` nodes."""
+        for first in range(self.known, len(self), budget):
             yield Run(first, min(first + budget, len(self)), tuple(self.path(self.parents[first])))
 
     def visible(self, run: Run) -> NDArray[np.bool_]:
@@ -96,3 +100,13 @@ class PromptTree:
         """Says where the keys of `nodes`, which lie in the run or on its trunk, stand among the keys of the run."""
         trunk = len(run.trunk)
         return [trunk + node - run.first if node >= run.first else self.depths[node] for node in nodes]
+
+
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Counts the tokens with which both begin."""
+    length = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        length += 1
+    return length

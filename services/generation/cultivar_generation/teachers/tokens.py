@@ -27,6 +27,7 @@ class Tokens:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", eos: Sequence[int]) -> None:
         self._tokenizer: Any = tokenizer
+        self._pieces: dict[int, str] = {}
         self._special = tuple(tokenizer.all_special_tokens)
         self.ends = frozenset(eos) | {tokenizer.eos_token_id}
 
@@ -60,7 +61,11 @@ class Tokens:
 
     def piece(self, token: int) -> str:
         """Gives the text of one token; a part of a character becomes U+FFFD."""
-        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+        found = self._pieces.get(token)
+        if found is None:
+            found = str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+            self._pieces[token] = found
+        return found
 
     @property
     def size(self) -> int:
