@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 from cultivar_models.fake import FakeTeacher
@@ -18,6 +19,9 @@ from cultivar_service.serving import Host
 from cultivar_service.settings import Settings
 from cultivar_standalone.postgres import start_postgres
 
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("cultivar", deadline=None)
+hypothesis.settings.load_profile("cultivar")
 SKIPS = Path(__file__).parent / "skips.txt"
 configure_logs("console")
 Start = Callable[..., Awaitable[Host]]
