@@ -13,6 +13,9 @@ REPOSITORY = r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}(@[\w./-]{1,96})?"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "training.json")
 """What an adapter consists of: PEFT's own layout, and how it was trained."""
 
+MOST = 2**53 - 1
+"""The largest whole number that canonical JSON holds."""
+
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,63}$")]
 
 
@@ -41,7 +44,7 @@ class RunSpec(BaseModel):
     epochs: int = Field(6, ge=1, le=1000)
     batch_size: int = Field(16, ge=1, le=1024)
     max_length: int = Field(512, ge=16, le=8192)
-    max_trained_tokens: int = Field(0, ge=0)
+    max_trained_tokens: int = Field(0, ge=0, le=MOST)
     patience: int = Field(2, ge=0, le=1000)
-    random_seed: int = 0
+    random_seed: int = Field(0, ge=-MOST, le=MOST)
     workers: int = Field(2, ge=1, le=64)

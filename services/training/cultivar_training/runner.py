@@ -62,7 +62,12 @@ class TrainingWork:
             outcome = await job.wait()
         finally:
             await job.stop(STOP_SECONDS)
-        await self._keep(hold, trained(hold, outcome))
+        try:
+            result = trained(hold, outcome)
+        except TrainingFailed:
+            await asyncio.to_thread(shutil.rmtree, self.folder(hold.run), ignore_errors=True)
+            raise
+        await self._keep(hold, result)
 
     async def _program(self, run: Run, spec: RunSpec) -> Program:
         folder = self.folder(run)
@@ -159,7 +164,7 @@ def trained(hold: Hold, outcome: Outcome) -> Mapping[str, Any]:
     sentence = outcome.error or "the program ended without a result"
     # A signal, or a worker that was lost, says nothing about the rows: the next attempt goes on from the checkpoint.
     if outcome.exit_code == LOST_STATUS or outcome.exit_code >= 128:
-        raise CultivarError(f"training was interrupted and goes on from its last checkpoint: {sentence}")
+        raise CultivarError(f"training was interrupted: {sentence}")
     raise TrainingFailed(sentence)
 
 

@@ -90,6 +90,7 @@ async def test_a_program_that_refuses_the_rows_fails_the_run_with_its_sentence_a
     assert run.run.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     assert "what it was doing" in run.log_tail
     assert run.run.attempt == 1
+    assert not Path(training.programs[0].spec["folder"]).exists()
 
 
 async def test_a_program_that_is_killed_is_started_again_with_the_next_attempt_and_goes_on(open_training: Open) -> None:
@@ -152,6 +153,7 @@ async def test_a_repeated_request_makes_one_run_and_another_body_is_refused(open
         ({"lora": pb.Lora(dropout=1.0)}, "spec.lora.dropout"),
         ({"lora": pb.Lora(target_modules=["a b"])}, "spec.lora.target_modules"),
         ({"workers": 65}, "spec.workers"),
+        ({"random_seed": 2**60}, "spec.random_seed"),
     ],
 )
 async def test_a_wrong_field_is_named_and_no_run_is_made(

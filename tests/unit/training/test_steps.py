@@ -87,3 +87,9 @@ def test_more_workers_than_rows_leaves_some_without_any() -> None:
 def test_a_budget_below_one_row_is_refused_in_words() -> None:
     with pytest.raises(Refused, match="max_trained_tokens is 4"):
         plan_steps([5, 9], epochs=1, batch_size=8, workers=1, seed=0, budget=4)
+
+
+def test_a_plan_too_long_to_be_held_is_refused_unless_a_budget_ends_it() -> None:
+    with pytest.raises(Refused, match="fewer epochs"):
+        plan_steps([5] * 30_000, epochs=1000, batch_size=8, workers=1, seed=0)
+    assert len(plan_steps([5] * 30_000, epochs=1000, batch_size=8, workers=1, seed=0, budget=80)) == 2

@@ -25,7 +25,8 @@ class AdapterUnequal(RuntimeError):
 def save_adapter(model: Any, folder: Path, base_model: str) -> None:
     """Writes the adapter as PEFT does, with the base model's name in place of a path of this machine."""
     model.peft_config["default"].base_model_name_or_path = base_model
-    model.save_pretrained(str(folder), safe_serialization=True)
+    # Left to itself, PEFT asks the hub whether the base model's vocabulary was changed.
+    model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     config = json.loads((folder / CONFIG_FILE).read_bytes())
     # PEFT keeps the modules as a set, whose order changes from process to process.
     config["target_modules"] = sorted(config["target_modules"])

@@ -10,6 +10,7 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 
 from cultivar_training.program.adapter import require_finite
 from cultivar_training.program.checkpoints import Checkpoints, Standing
+from cultivar_training.program.errors import disk_errors
 from cultivar_training.program.trainer import PackTrainer, loss_on
 
 if TYPE_CHECKING:
@@ -132,7 +133,11 @@ class Following(TrainerCallback):  # type: ignore[misc]
             stage="training",
             done=self.standing.tokens,
             total=self._total,
-            counts={"steps": self.standing.step, "too_long": self._run.rows.too_long},
+            counts={
+                "steps": self.standing.step,
+                "too_long": self._run.rows.too_long,
+                "validation": len(self._run.validation.rows),
+            },
             measures=self.measures(),
             seconds_left=left * self._seconds() / max(1, self.standing.tokens),
         )
@@ -141,6 +146,7 @@ class Following(TrainerCallback):  # type: ignore[misc]
         if self._run.rank != 0 or time.monotonic() - self._saved < self._run.spec.checkpoint_seconds:
             return
         self.standing.seconds, self._since = self._seconds(), time.monotonic()
-        self._checkpoints.save(self.standing, self._run.parameters, self._best, self._optimizer)
+        with disk_errors():
+            self._checkpoints.save(self.standing, self._run.parameters, self._best, self._optimizer)
         self._saved = time.monotonic()
         self._run.events.tell("checkpoint", step=self.standing.step, tokens=self.standing.tokens)

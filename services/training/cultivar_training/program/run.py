@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cultivar_training.program.adapter import REPORT_FILE, check_adapter, save_adapter
 from cultivar_training.program.checkpoints import Checkpoints, Standing, restore
-from cultivar_training.program.errors import Refused
+from cultivar_training.program.errors import Refused, disk_errors
 from cultivar_training.program.events import EventFile
 from cultivar_training.program.following import Following
 from cultivar_training.program.packs import Pack, pack_rows
@@ -149,7 +149,8 @@ class Run:
     def _finish(self, following: Following) -> None:
         self.events.tell("progress", stage="comparing the saved adapter")
         folder = self.spec.attempt_folder / ADAPTER
-        save_adapter(self.model, folder, self.spec.run.base_model)
+        with disk_errors():
+            save_adapter(self.model, folder, self.spec.run.base_model)
         few = self.packs(list(self.rows.rows[: 4 * COMPARED_PACKS]))[:COMPARED_PACKS]
         measures = following.measures() | check_adapter(self.model, folder, self.weights, few)
         report = {

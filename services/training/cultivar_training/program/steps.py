@@ -11,6 +11,9 @@ from random import Random
 
 from cultivar_training.program.errors import Refused
 
+MOST_VISITS = 20_000_000
+"""The most rows of a plan, each counted as often as it comes; a plan is held in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -27,8 +30,13 @@ def plan_steps(
     """Plans the steps of all epochs, or as many as the budget of tokens allows (0: all).
 
     Rows are shuffled anew in each epoch; a batch may reach over the end of an epoch, so that only the last is short.
-    Raises Refused where the budget does not suffice for one row.
+    Raises Refused where the budget does not suffice for one row, or the plan is too long to be held.
     """
+    if len(lengths) * epochs > MOST_VISITS and not budget:
+        raise Refused(
+            f"{len(lengths)} rows in {epochs} epochs are over {MOST_VISITS} steps of one row: ask for fewer epochs, or "
+            "set max_trained_tokens"
+        )
     steps: list[Step] = []
     left = budget or sum(lengths) * epochs
     batch: list[int] = []
