@@ -38,7 +38,7 @@ test-model: setup ## Runs the tests with the real small model, Ray Serve and Ray
 	$(BIN)/python -m pytest tests/model $(PYTEST)
 
 test-faults: setup ## Runs the kill -9 tests and the other faults.
-	$(BIN)/python -m pytest tests/faults $(PYTEST)
+	$(BIN)/python -m pytest tests/faults $(PARALLEL) $(PYTEST)
 
 protos: setup ## Makes the stubs under libs/sdk from protos/, after linting them.
 	$(BIN)/python protos/make.py
