@@ -1,7 +1,10 @@
 """The Ray Serve application: one deployment, each replica with its own engine."""
 
+import os
+from pathlib import Path
 from typing import Any
 
+from cultivar_models.weights import cache_folder
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import HTTPOptions
@@ -21,10 +24,14 @@ class Teachers:
     """Serves the models of one replica over HTTP."""
 
     def __init__(self, settings: dict[str, Any], digest: str) -> None:
+        known = TeacherSettings.model_validate(settings)
+        # Torch makes this folder while it is imported, in the temporary folder and for ever unless it is told where.
+        cache = Path(known.cache) if known.cache else cache_folder()
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "inductor"))
         from cultivar_generation.teachers.loading import load
 
         close_replica_port()
-        self._loaded = load(TeacherSettings.model_validate(settings))
+        self._loaded = load(known)
         self._api = Api(self._loaded.backend, digest, lambda: self._loaded.engine.alive)
 
     async def __call__(self, request: Request) -> Response:

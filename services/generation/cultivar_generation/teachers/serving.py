@@ -16,7 +16,9 @@ from typing import Any, Protocol
 
 from cultivar_launchers import LocalRay, RayUnavailable
 
-from cultivar_generation.teachers.settings import TeacherSettings
+from cultivar_generation.teachers.settings import TeacherSettings, required_key
+
+_CONNECT_SECONDS = 10.0
 
 
 class Tell(Protocol):
@@ -39,6 +41,7 @@ class ServeFailed(RuntimeError):
 
 async def run(settings: TeacherSettings, tell: Tell) -> None:
     """Serves until SIGTERM or SIGINT; raises `ServeFailed`, and `SettingsInvalid` when there is no key."""
+    required_key(settings)
     os.environ.update(_QUIET)
     stop = asyncio.Event()
     _end_on_signals(stop)
@@ -50,7 +53,8 @@ async def run(settings: TeacherSettings, tell: Tell) -> None:
             url = await asyncio.to_thread(_come_up, settings, address)
             # Joining Ray has put its own handlers in place, which print a stack.
             _end_on_signals(stop)
-            tell("ready", url=url, models=_served(settings))
+            if not stop.is_set():
+                tell("ready", url=url, models=_served(settings))
             await stop.wait()
         finally:
             await asyncio.to_thread(_go_down, settings.application)
@@ -89,6 +93,7 @@ def _come_up(settings: TeacherSettings, address: str) -> str:
     from cultivar_generation.teachers.app import build, http_options
 
     application = build(settings)
+    _require_listener(address)
     try:
         ray.init(address=address, namespace="cultivar", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
@@ -102,6 +107,17 @@ def _come_up(settings: TeacherSettings, address: str) -> str:
     url = f"http://{settings.host}:{settings.port}"
     _require_answer(f"{url}/healthz")
     return f"{url}/v1"
+
+
+def _require_listener(address: str) -> None:
+    """Looks whether anything listens where Ray shall be: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ServeFailed(f"nothing listens at {address}, where Ray should be: is it running?") from error
 
 
 def _go_down(application: str) -> None:
