@@ -1,18 +1,18 @@
-"""The commands that this package adds to the command line: `cultivar up` and `cultivar demo`."""
+"""The commands that this package adds to the command line: `cultivar up` and `cultivar demo`.
+
+The command line loads this file for every command, so what the services need is imported when one of these two runs.
+"""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from cultivar.connection import default_data_dir
-from cultivar_service.logs import configure_logs
-from cultivar_service.parts import StartError
-from cultivar_service.serving import Host
-from cultivar_service.settings import Settings
 
-from cultivar_standalone.demo import Demo
-from cultivar_standalone.up import Up, run_up
+if TYPE_CHECKING:
+    from cultivar_service.serving import Host
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The gRPC port; 0 takes any free one.")]
 EXAMPLE = Path("examples/support/campaign.yaml")
@@ -32,16 +32,17 @@ def up(
     cpus: Annotated[int, typer.Option(min=0, help="Cores for teachers and training; 0 for all.")] = 0,
 ) -> None:
     """Runs all services on this machine until Ctrl-C; data stays in the data folder."""
+    from cultivar_service.logs import configure_logs
+    from cultivar_service.settings import Settings
+
+    from cultivar_standalone.up import Up, run_up
+
     ports = {"port": port, "metrics_port": metrics_port, "console_port": console_port}
     texts = {"database_url": database_url, "artifacts": artifacts, "teachers_url": teachers_url}
     given = {name: value for name, value in {**ports, **texts}.items() if value not in (None, "")}
     settings = Settings().model_copy(update=given)
     configure_logs(settings.log_format)
-    try:
-        asyncio.run(run_up(Up(data_dir or default_data_dir(), only, ray_address, cpus), settings, announce))
-    except StartError as error:
-        typer.echo(f"cultivar: {error}", err=True)
-        raise typer.Exit(1) from error
+    run(run_up(Up(data_dir or default_data_dir(), only, ray_address, cpus), settings, announce))
 
 
 def demo(
@@ -51,6 +52,10 @@ def demo(
     data_dir: DataDir = None,
 ) -> None:
     """Runs one campaign through the whole loop on this machine, in a quarter of an hour, and writes its report."""
+    from cultivar_service.settings import Settings
+
+    from cultivar_standalone.demo import Demo
+
     if not campaign.is_file():
         typer.echo(
             f"cultivar: {campaign} does not exist: run this in a clone of the repository, or name a file", err=True
@@ -58,14 +63,21 @@ def demo(
         raise typer.Exit(1)
     folder = (data_dir or default_data_dir().with_name("cultivar-demo")).expanduser().absolute()
     settings = Settings().model_copy(update={"port": 0, "metrics_port": 0, "console_port": 0})
+    run(Demo(campaign, output, review == "me", folder).run(settings, announce))
+
+
+def run(program: Coroutine[Any, Any, None]) -> None:
+    """Runs a program to its end; what is missing at its start ends it with one sentence and status 1."""
+    from cultivar_service.parts import StartError
+
     try:
-        asyncio.run(Demo(campaign, output, review == "me", folder).run(settings, announce))
+        asyncio.run(program)
     except StartError as error:
         typer.echo(f"cultivar: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def announce(host: Host) -> None:
+def announce(host: "Host") -> None:
     """Prints where the process listens."""
     typer.echo(f"cultivar is up: gRPC at {host.listening.address}, metrics at http://{host.listening.metrics}/metrics")
     for service in host.services:
