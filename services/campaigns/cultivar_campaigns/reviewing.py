@@ -40,7 +40,7 @@ class Review:
             lease_seconds=review.lease_seconds,
             random_seed=round_.config.random_seed + round_.number,
         )
-        return await self._queues.create(round_.parent, order, request_id)
+        return seen(round_, await self._queues.create(round_.parent, order, request_id))
 
     async def look(self, round_: Round, stage: Stage) -> Child:
         """Returns the queue, closed once all of it is reviewed or somebody decided to go on with what there is."""
@@ -49,12 +49,12 @@ class Review:
             return await self._ended(stage, child)
         if round_.config.review.by == "stand-in" and child.result["reviewed"] < child.result["tasks"]:
             await self._stand_in_reviews(round_, stage)
-            child = dataclasses.replace(await self._queues.get(stage.child), state="RUNNING", waiting_for="")
+            child = await self._queues.get(stage.child)
         gate = round_.gates.get(round_.gate)
         decided = gate is not None and gate.decision == "GO_ON"
         if decided or child.result["reviewed"] == child.result["tasks"]:
             return await self._ended(stage, await self._queues.close(stage.child))
-        return child
+        return seen(round_, child)
 
     async def _ended(self, stage: Stage, child: Child) -> Child:
         self._stand_ins.pop(stage.child, None)
@@ -77,3 +77,10 @@ class Review:
         """Closes the queue, so that nobody reviews for nothing."""
         self._stand_ins.pop(stage.child, None)
         await self._queues.cancel(stage.child)
+
+
+def seen(round_: Round, queue: Child) -> Child:
+    """Returns a queue as the campaign sees it: it waits for people, and while the stand-in reviews it goes on."""
+    if queue.state != "WAITING" or round_.config.review.by == "person":
+        return queue
+    return dataclasses.replace(queue, state="RUNNING", waiting_for="")

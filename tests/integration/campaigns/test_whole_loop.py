@@ -81,3 +81,20 @@ async def every_parent_exists(channel: grpc.aio.Channel, campaign: pb.Campaign) 
     assert len(report.parents) > 20
     for parent in report.parents:
         await stub.GetArtifact(datasets_pb2.GetArtifactRequest(name=parent))
+
+
+async def test_a_campaign_whose_filters_keep_nothing_goes_on_with_the_seeds_alone(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host = await start(*BUILDS, scripted(), teachers_url=teacher.url)
+    assert host.parts is not None
+    channel = host.parts.channel
+    await register(channel, teacher)
+    strict = {"filters": [{"filter": "length", "params": {"min_words": 900, "max_words": 1000}}]}
+    arms = {"arms": ["real", "real_reviewed"]}
+    data = config(await upload_all(channel), filter=strict, evaluate=arms, train={"seeds": [1]})
+    campaign = await finish(channel, await create(channel, data))
+    assert campaign.run.state == run_pb2.RUN_STATE_SUCCEEDED, campaign.run.error
+    assert campaign.run.progress.counts["kept"] == 0
+    assert campaign.run.progress.counts["selected"] == 0
+    assert await audited(channel) == []

@@ -99,6 +99,7 @@ def test_a_report_without_generated_arms_can_be_written() -> None:
     [
         ({}, "it takes about 1,630"),
         ({"review_by": "stand-in"}, "Let a person review"),
+        ({"gains": [gain("real_synthetic", "real", -0.1, -0.2, -0.03)]}, "nobody reviewed: they cost 0.100"),
         ({"training_seeds": (1,)}, "two training seeds or more"),
         ({"times_scored": 99}, "Write fresh held-out examples: 89 runs"),
         ({"funnel": {"seeds": 9, "candidates": 100, "malformed": 80}}, "80 pieces could not be read"),

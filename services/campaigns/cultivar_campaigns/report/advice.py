@@ -88,6 +88,19 @@ def malformed_answers(facts: Facts) -> str | None:
     return f"Look at the teacher's answers: {bad} pieces could not be read beside {good} candidates."
 
 
+def unreviewed_harm(facts: Facts) -> str | None:
+    """Warns of candidates that made it worse without a review."""
+    gain = facts.gain("real_synthetic", "real")
+    if gain is None or gain.high >= 0:
+        return None
+    reviewed = facts.gain("real_reviewed", "real_synthetic")
+    better = reviewed is not None and reviewed.seen
+    return (
+        f"Do not train on candidates that nobody reviewed: they cost {-gain.gain:.3f} against real examples alone"
+        f"{', and reviewing them won that back' if better else ''}."
+    )
+
+
 def few_accepted(facts: Facts) -> str | None:
     """Points to the commonest tag where reviewers decline much."""
     reviewed, accepted = facts.funnel.get("reviewed", 0), facts.funnel.get("accepted", 0)
@@ -148,6 +161,7 @@ RULES: tuple[Callable[[Facts], str | None], ...] = (
     take_it,
     shots_beat_training,
     stand_in_reviewed,
+    unreviewed_harm,
     too_few_rows,
     one_training_seed,
     own_messages_do_as_well,
