@@ -15,6 +15,13 @@ TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 R = TypeVar("R", bound=BaseModel)
 
+_FORMS = {
+    "prompt": f"give a text, tokens, or a list of up to {MOST_PROMPTS} of either, none of them empty",
+    "stop": "give a text of up to 256 characters, or up to 16 of them, none of them empty",
+    "input": f"give a text, or a list of up to {MOST_TEXTS} texts",
+}
+"""What to say of fields that can have several forms: pydantic would tell what each of them misses."""
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=False)
@@ -164,6 +171,8 @@ def read_body(kind: type[R], body: bytes) -> R:
         return kind.model_validate_json(body)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in wrong["loc"] if not (isinstance(part, str) and "[" in part))
-        # The message of a wrong literal repeats nothing of the body: it names what is expected.
+        field = ".".join(map(str, wrong["loc"]))
+        if wrong["loc"] and wrong["loc"][0] in _FORMS:
+            field = str(wrong["loc"][0])
+            wrong["msg"] = _FORMS[field]
         raise BadRequest(f"{field or 'the body'} is wrong: {wrong['msg']}", "invalid_value", field or None) from None
