@@ -3,7 +3,7 @@
 import asyncio
 
 from cultivar.training.v1 import training_pb2_grpc
-from cultivar_launchers import Launcher, StandingRayLauncher
+from cultivar_launchers import StandingRayLauncher
 from cultivar_service.engine import Engine
 from cultivar_service.parts import Parts, Service
 from cultivar_service.runs import Runs
@@ -11,7 +11,8 @@ from cultivar_service.serving import main
 
 from cultivar_training import store
 from cultivar_training.codec import COLLECTION
-from cultivar_training.runner import TrainingWork, left_folders, remove_folders
+from cultivar_training.programs import Programs
+from cultivar_training.runner import TrainingWork, left_folders, remove_folders, runs_folder
 from cultivar_training.service import TrainingServicer
 from cultivar_training.settings import TrainingSettings, training_settings
 
@@ -22,13 +23,14 @@ async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
     settings = training_settings(parts.settings)
     database = await parts.database(KIND)
-    work = TrainingWork(parts.store, find_launcher(parts, settings), settings)
+    programs = find_programs(parts, settings)
+    work = TrainingWork(parts.store, programs, settings)
     engine = Engine(database, {KIND: work}, slots=settings.training_slots, lease_seconds=settings.lease_seconds)
     runs = Runs(database, KIND, COLLECTION)
     servicer = TrainingServicer(database, parts.store, runs, engine, settings.training_workers)
 
     async def start() -> None:
-        folders = await asyncio.to_thread(left_folders, settings.folder)
+        folders = await asyncio.to_thread(left_folders, runs_folder(settings))
         async with database.begin() as connection:
             still_open = await store.open_runs(connection)
         await asyncio.to_thread(remove_folders, folders, still_open)
@@ -40,16 +42,19 @@ async def build(parts: Parts) -> Service:
         engine=engine,
         database=database,
         start=start,
+        stop=programs.close if programs is not None else None,
     )
 
 
-def find_launcher(parts: Parts, settings: TrainingSettings) -> Launcher | None:
-    """Returns the process's launcher, or one for the Ray that the settings name; None where there is neither."""
-    if parts.launcher is not None or not settings.ray_address:
-        return parts.launcher
-    launcher = StandingRayLauncher(settings.ray_address, settings.folder)
-    parts.stack.push_async_callback(launcher.close)
-    return launcher
+def find_programs(parts: Parts, settings: TrainingSettings) -> Programs | None:
+    """Returns programs on the process's Ray, or on the one that the settings name; None where there is neither."""
+    launcher = parts.launcher
+    if launcher is None and settings.ray_address:
+        launcher = StandingRayLauncher(settings.ray_address, settings.folder)
+        parts.stack.push_async_callback(launcher.close)
+    if launcher is None:
+        return None
+    return Programs(launcher, settings.folder.absolute() / "programs", settings.training_idle_seconds)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,7 @@ from typing import Any
 
 from cultivar_artifacts import ArtifactStore, File, Manifest, load_manifest
 from cultivar_artifacts.tables import commit_manifest
-from cultivar_launchers import (
-    Event,
-    InvalidProgram,
-    Job,
-    Launcher,
-    LauncherError,
-    Outcome,
-    Program,
-    StaleAttempt,
-)
+from cultivar_launchers import Event, InvalidProgram, LauncherError, Outcome, Program, StaleAttempt
 from cultivar_service.engine import Hold, Settled
 from cultivar_service.errors import CultivarError, FailedPrecondition, StaleLease, Unavailable
 from cultivar_service.runs import Run
@@ -26,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_training.errors import RayMissing, TrainingFailed
 from cultivar_training.plan import ADAPTER_FILES, RunSpec
+from cultivar_training.programs import Programs, Running
 from cultivar_training.settings import TrainingSettings
 from cultivar_training.store import ADAPTER
 
 PROGRESS = ("stage", "done", "total", "counts", "measures", "seconds_left")
 MODULE = "cultivar_training.program"
-STOP_SECONDS = 2.0
 LOST_STATUS = 75
 LOG_LINES = 60
 PASSED = ("CULTIVAR_CACHE",)
@@ -41,33 +32,39 @@ PASSED = ("CULTIVAR_CACHE",)
 class TrainingWork:
     """The work of a training run."""
 
-    def __init__(self, store: ArtifactStore, launcher: Launcher | None, settings: TrainingSettings) -> None:
+    def __init__(self, store: ArtifactStore, programs: Programs | None, settings: TrainingSettings) -> None:
         self._store = store
-        self._launcher = launcher
+        self._programs = programs
         self._settings = settings
 
     async def advance(self, hold: Hold) -> None:
         """Trains, from the last checkpoint on, until the adapter's files are stored."""
         if "files" in hold.cursor:
             return
-        if self._launcher is None:
+        if self._programs is None:
             raise RayMissing("there is no Ray to train on: set CULTIVAR_RAY_ADDRESS, or run `cultivar up`")
         await hold.report(stage="fetching the rows", unit="tokens", now=True)
         program = await self._program(hold.run, RunSpec.model_validate(hold.run.spec))
         await hold.report(stage="waiting for Ray", now=True)
-        job = await self._start(self._launcher, program)
+        running = await begin(self._programs, program)
         try:
-            async for event in job.events():
-                await self._note(hold, event)
-            outcome = await job.wait()
-        finally:
-            await job.stop(STOP_SECONDS)
-        try:
-            result = trained(hold, outcome)
+            result = await self._follow(hold, running)
         except TrainingFailed:
             await asyncio.to_thread(shutil.rmtree, self.folder(hold.run), ignore_errors=True)
             raise
+        except BaseException:
+            await self._programs.end(running)
+            raise
+        self._programs.keep(running)
         await self._keep(hold, result)
+
+    async def _follow(self, hold: Hold, running: Running) -> Mapping[str, Any]:
+        """Shows what a program tells until it gives its result; a checkpoint is committed."""
+        async for event in running.events:
+            if event.kind == "result":
+                return event.fields
+            await self._note(hold, event)
+        raise failure(hold, await running.wait())
 
     async def _program(self, run: Run, spec: RunSpec) -> Program:
         folder = self.folder(run)
@@ -81,6 +78,7 @@ class TrainingWork:
             module=MODULE,
             spec={
                 "folder": str(folder),
+                "attempt": run.attempt,
                 **files,
                 "threads": self._settings.threads(spec.workers),
                 "checkpoint_seconds": self._settings.training_checkpoint_seconds,
@@ -93,22 +91,12 @@ class TrainingWork:
 
     def folder(self, run: Run) -> Path:
         """Returns where a run works until it ends."""
-        return self._settings.folder.absolute() / run.project / run.id
+        return runs_folder(self._settings) / run.project / run.id
 
     async def _fetch(self, project: str, digest: str, folder: Path) -> list[str]:
         manifest = await load_manifest(self._store, project, digest)
         shards = [file for file in manifest.files if file.rows_digest]
         return [str(await self._store.local(project, file.sha256, folder)) for file in shards]
-
-    async def _start(self, launcher: Launcher, program: Program) -> Job:
-        try:
-            return await launcher.start(program)
-        except StaleAttempt as error:
-            raise StaleLease("a later attempt of the run was started; this one has nothing left to do") from error
-        except InvalidProgram as error:
-            raise FailedPrecondition(str(error)) from error
-        except LauncherError as error:
-            raise Unavailable(f"the training program could not be started: {error}") from error
 
     async def _note(self, hold: Hold, event: Event) -> None:
         """Shows progress; a checkpoint is committed, so that crashes count from the last one on."""
@@ -156,16 +144,31 @@ class TrainingWork:
         )
 
 
-def trained(hold: Hold, outcome: Outcome) -> Mapping[str, Any]:
-    """Returns the program's result; raises what lets the engine fail the run, or try it again from its checkpoint."""
-    if outcome.error is None and outcome.result is not None:
-        return outcome.result
+async def begin(programs: Programs, program: Program) -> Running:
+    """Begins a run; raises what lets the engine fail it, wait, or leave it to a later attempt."""
+    try:
+        return await programs.begin(program)
+    except StaleAttempt as error:
+        raise StaleLease("a later attempt of the run was started; this one has nothing left to do") from error
+    except InvalidProgram as error:
+        raise FailedPrecondition(str(error)) from error
+    except LauncherError as error:
+        raise Unavailable(f"the training program could not be started: {error}") from error
+
+
+def failure(hold: Hold, outcome: Outcome) -> CultivarError:
+    """Returns what lets the engine fail the run, or try it again from its checkpoint."""
     hold.progress["log_tail"] = list(outcome.log_tail[-LOG_LINES:])
     sentence = outcome.error or "the program ended without a result"
     # A signal, or a worker that was lost, says nothing about the rows: the next attempt goes on from the checkpoint.
     if outcome.exit_code == LOST_STATUS or outcome.exit_code >= 128:
-        raise CultivarError(f"training was interrupted: {sentence}")
-    raise TrainingFailed(sentence)
+        return CultivarError(f"training was interrupted: {sentence}")
+    return TrainingFailed(sentence)
+
+
+def runs_folder(settings: TrainingSettings) -> Path:
+    """Returns the folder of the work of all runs."""
+    return settings.folder.absolute() / "runs"
 
 
 def left_folders(folder: Path) -> list[Path]:

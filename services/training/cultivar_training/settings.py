@@ -25,6 +25,12 @@ class TrainingSettings(Settings):
     training_checkpoint_seconds: float = Field(
         20.0, gt=0, description="How often a run writes a checkpoint, and the most that a kill costs it."
     )
+    training_idle_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="How long a program whose run has ended waits for the next one: its workers hold memory meanwhile, "
+        "and the next run begins in a tenth of the time.",
+    )
     ray_address: str = Field(
         "", description="A standing Ray cluster, as host:port or ray://host:port, for a service that runs alone."
     )

@@ -5,8 +5,7 @@ import os
 import time
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -39,16 +38,26 @@ COMPARED_PACKS = 2
 VERSIONS = ("torch", "transformers", "peft", "trl", "ray")
 
 
+def join_workers() -> None:
+    """Opens the process group, where Ray Train has not done so."""
+    if not dist.is_initialized():
+        dist.init_process_group("gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+
+
+def leave_workers() -> None:
+    """Closes the process group when all are there."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
 class Run:
-    """A run as one of its workers has it; a context manager that closes the process group."""
+    """A run as one of its workers has it."""
 
     def __init__(self, spec: ProgramSpec, events: EventFile, began: float) -> None:
         torch.set_num_threads(spec.threads)
         self.rank, self.workers = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.spec, self.events, self.began = spec, events, began
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if not dist.is_initialized():
-            dist.init_process_group("gloo", rank=self.rank, world_size=self.workers)
         self.weights = _weights(spec.run.base_model)
         self.tokenizer: Any = load_tokenizer(self.weights)
         self.rows, self.validation = self._render()
@@ -63,17 +72,6 @@ class Run:
         self.model = self._model()
         self.parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Without the others a group cannot be closed in order; the process ends anyway.
-        if error is None:
-            dist.barrier()
-            dist.destroy_process_group()
-
     def _render(self) -> tuple[Rows, Rows]:
         renderer = Renderer(self.tokenizer, self.spec.run.task)
         longest = self.spec.run.max_length
@@ -87,7 +85,9 @@ class Run:
         dtype = choose_dtype(cache_folder()) if self.device.type == "cpu" else "bfloat16"
         base: Any = load_causal_model(self.weights, dtype).to(self.device)
         lora = self.spec.run.lora
-        linear = {name.rpartition(".")[2] for name, part in base.named_modules() if isinstance(part, torch.nn.Linear)}
+        head = base.get_output_embeddings()
+        parts = ((name, part) for name, part in base.named_modules() if part is not head)
+        linear = {name.rpartition(".")[2] for name, part in parts if isinstance(part, torch.nn.Linear)}
         if unknown := set(lora.target_modules) - linear:
             raise Refused(
                 f"the base model has no layers {', '.join(sorted(unknown))}: it has {', '.join(sorted(linear))}"

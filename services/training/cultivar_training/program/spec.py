@@ -20,6 +20,9 @@ class ProgramSpec(BaseModel):
     validation: tuple[Path, ...] = ()
     threads: int = Field(1, ge=1)
     checkpoint_seconds: float = Field(20.0, gt=0)
+    inbox: Path | None = Field(
+        None, description="Where runs to come are put; without it the program ends with this one."
+    )
     run: RunSpec
 
     @property
