@@ -74,6 +74,7 @@ class Hold:
         self.cursor = dict(run.cursor)
         self.progress = dict(run.progress)
         self.usage = dict(run.usage)
+        self.failures = run.failures
         self._since = time.monotonic()
         self._reported = 0.0
 
@@ -103,6 +104,7 @@ class Hold:
         except BaseException:
             self.cursor, self.progress, self.usage = cursor_before, progress_before, usage_before
             raise
+        self.failures = 0
 
     async def change(self, connection: AsyncConnection, values: dict[str, Any]) -> None:
         """Changes the row under the token, with progress and usage as they stand."""
@@ -254,7 +256,7 @@ class Engine:
             await self._fail_or_retry(hold, error)
 
     async def _fail_or_retry(self, hold: Hold, error: Exception) -> None:
-        failures = hold.run.failures + 1
+        failures = hold.failures + 1
         known = translate(error)
         lasting = type(known) is not CultivarError and not isinstance(known, Unavailable)
         log.error(

@@ -228,3 +228,25 @@ async def test_an_unforeseen_error_is_tried_again_and_then_fails_the_run_without
     assert failed.state == FAILED
     assert failed.error is not None
     assert "secret" not in failed.error["message"]
+
+
+async def test_a_run_that_fails_often_but_goes_on_in_between_is_not_given_up(
+    database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_service.engine.LONGEST_BACKOFF", 0.05)
+
+    class Stumbling(Counting):
+        async def advance(self, hold: Hold) -> None:
+            step = hold.cursor.get("next", 0)
+            async with hold.commit(next=step + 1):
+                self.done.append((hold.run.id, step))
+            if step + 1 < STEPS:
+                raise ValueError("stumbles after each step")
+
+    work = Stumbling()
+    first = engine(database, work)
+    first.start()
+    ended = await finish(runs, await runs.create(SYSTEM, "default", "", {}))
+    await first.drain()
+    assert ended.state == SUCCEEDED
+    assert [step for _, step in work.done] == list(range(STEPS))
