@@ -49,11 +49,10 @@ class TrainingWork:
         running = await begin(self._programs, program)
         try:
             result = await self._follow(hold, running)
-        except TrainingFailed:
-            await asyncio.to_thread(shutil.rmtree, self.folder(hold.run), ignore_errors=True)
-            raise
-        except BaseException:
+        except BaseException as error:
             await self._programs.end(running)
+            if isinstance(error, TrainingFailed):
+                await asyncio.to_thread(shutil.rmtree, self.folder(hold.run), ignore_errors=True)
             raise
         self._programs.keep(running)
         await self._keep(hold, result)

@@ -1,11 +1,23 @@
 """What the loss is taken on, and which rows are refused."""
 
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from cultivar_records import Example, Message, Provenance, Span, TaskKind, TaskSpec, example_id
+from cultivar_records import (
+    Example,
+    Message,
+    Provenance,
+    Span,
+    TaskKind,
+    TaskSpec,
+    Verdict,
+    example_id,
+    to_verdict_table,
+)
 from cultivar_training.program.errors import Refused
-from cultivar_training.program.rows import Renderer, Row, check_examples, render
+from cultivar_training.program.rows import Renderer, Row, check_examples, read_examples, render
 
 TASK = TaskSpec(kind=TaskKind.CLASSIFICATION, instruction="Sort it.", labels=("refund", "delivery"))
 CHAT = TaskSpec(kind=TaskKind.INSTRUCTION, instruction="")
@@ -105,6 +117,13 @@ class WithoutEnd:
     def apply_chat_template(self, turns: list[dict[str, str]], tokenize: bool) -> str:
         """Joins the turns."""
         return "".join(turn["content"] for turn in turns)
+
+
+def test_rows_that_are_no_examples_are_refused(tmp_path: Path) -> None:
+    verdict = Verdict(example="0" * 32, filter="length", keep=True, reason="", score=None)
+    pq.write_table(to_verdict_table([verdict]), tmp_path / "verdicts.parquet")
+    with pytest.raises(Refused, match="no examples"):
+        list(read_examples([tmp_path / "verdicts.parquet"]))
 
 
 def test_an_empty_dataset_is_refused() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cultivar_records import Example, TaskKind, TaskSpec, answer_text, from_table, prompt_text
+from pydantic import ValidationError
 
 from cultivar_training.program.errors import Refused
 
@@ -60,11 +61,14 @@ class Rows:
 
 
 def read_examples(files: Iterable[Path]) -> Iterator[Example]:
-    """Yields the examples of Parquet files."""
+    """Yields the examples of Parquet files; raises Refused for files that hold something else."""
     import pyarrow.parquet as pq
 
-    for file in files:
-        yield from from_table(pq.read_table(file))
+    try:
+        for file in files:
+            yield from from_table(pq.read_table(file))
+    except ValidationError as error:
+        raise Refused("the rows are no examples: name an artifact of examples, such as a dataset") from error
 
 
 def check_examples(dataset: Sequence[Example], validation: Sequence[Example], task: TaskSpec) -> None:
