@@ -8,8 +8,8 @@ from cultivar_service.run_codec import encode_progress, encode_run, encode_time,
 from cultivar_service.struct_codec import encode_struct
 
 from cultivar_campaigns.config import CampaignConfig
-from cultivar_campaigns.report import Facts
 from cultivar_campaigns.report.advice import advise
+from cultivar_campaigns.report.facts import Facts
 from cultivar_campaigns.report.verdict import verdict_sentence
 from cultivar_campaigns.store import Campaign, Gate, Stage
 

@@ -1,14 +1,17 @@
 """The two stages that a campaign does itself: it asks for the comparisons, and it writes the report."""
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from typing import Any
 
 from cultivar_artifacts import ArtifactStore, File
+from cultivar_service.errors import CultivarError
 
 from cultivar_campaigns.peers import Peers
 from cultivar_campaigns.plan import comparisons
-from cultivar_campaigns.report import Facts, render
 from cultivar_campaigns.report.advice import advise
+from cultivar_campaigns.report.facts import Facts
 from cultivar_campaigns.report.gathering import gather_facts
 from cultivar_campaigns.report.verdict import verdict_sentence
 from cultivar_campaigns.round import Round
@@ -48,15 +51,31 @@ class OwnStages:
 
     async def _report(self, round_: Round) -> Done:
         facts = await gather_facts(self._store, round_)
-        # Drawing takes a second or two, and holds no lock of the interpreter while it does.
-        page = await asyncio.to_thread(render, facts)
-        data = facts.model_dump_json(indent=1)
-        files = [await self._file(round_, PAGE, page), await self._file(round_, DATA, data)]
+        data = facts.model_dump_json(indent=1).encode()
+        files = [await self._file(round_, PAGE, await draw(data)), await self._file(round_, DATA, data)]
         return {"verdict": verdict_sentence(facts), "next": advise(facts)}, files
 
-    async def _file(self, round_: Round, name: str, text: str) -> File:
-        blob = await self._store.put(round_.project, text.encode())
+    async def _file(self, round_: Round, name: str, data: bytes) -> File:
+        blob = await self._store.put(round_.project, data)
         return File(name=name, sha256=blob.sha256, size=blob.size)
+
+
+async def draw(data: bytes) -> bytes:
+    """Draws the page of some facts in a process of its own, so that calls are answered meanwhile.
+
+    Raises CultivarError where that process fails; a later attempt draws the same.
+    """
+    program = (sys.executable, "-m", "cultivar_campaigns.report")
+    process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    try:
+        page, log = await process.communicate(data)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        last = log.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CultivarError(f"the report could not be drawn: {last or f'status {process.returncode}'}")
+    return page
 
 
 def read_facts(data: bytes) -> Facts:

@@ -58,8 +58,8 @@ class Review:
 
     async def _ended(self, stage: Stage, child: Child) -> Child:
         self._stand_ins.pop(stage.child, None)
-        reviewers = await self._queues.reviewers(stage.child)
-        return dataclasses.replace(child, result={**child.result, "reviewers": reviewers})
+        report = await self._queues.report(stage.child)
+        return dataclasses.replace(child, result={**child.result, **report})
 
     async def _stand_in_reviews(self, round_: Round, stage: Stage) -> None:
         if stage.child not in self._stand_ins:

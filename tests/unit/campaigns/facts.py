@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from cultivar_campaigns.report import Facts
-from cultivar_campaigns.report.facts import ArmFact, GainFact, Reject, Reviewer, Shown, Source, Spending
+from cultivar_campaigns.report.facts import ArmFact, Facts, GainFact, Reject, Reviewer, Shown, Source, Spending
 
 ARMS = {
     "base": (0.312, (0.312,), 0),

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from cultivar_campaigns.report import Facts, render
 from cultivar_campaigns.report.advice import advise
+from cultivar_campaigns.report.facts import Facts
+from cultivar_campaigns.report.page import render
 from cultivar_campaigns.report.verdict import verdict_sentence
 from hypothesis import given
 from hypothesis import strategies as st

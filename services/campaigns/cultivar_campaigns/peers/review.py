@@ -81,10 +81,10 @@ class Queues:
         """Closes a queue, so that nobody reviews for nothing."""
         await self.close(name)
 
-    async def reviewers(self, name: str) -> list[dict[str, Any]]:
-        """Returns who reviewed: name, kind (person or program), program, reviewed, accepted, median seconds."""
+    async def report(self, name: str) -> dict[str, Any]:
+        """Returns who reviewed (name, kind: person or program, program, reviewed, accepted, seconds) and the tags."""
         report = await call(self._stub.GetQueueReport, pb.GetQueueReportRequest(name=name))
-        return [
+        reviewers = [
             {
                 "reviewer": one.reviewer,
                 "kind": pb.ReviewerKind.Name(one.kind).removeprefix("REVIEWER_KIND_").lower(),
@@ -95,6 +95,7 @@ class Queues:
             }
             for one in report.reviewers
         ]
+        return {"reviewers": reviewers, "tags": dict(report.tags)}
 
     async def lease(self, name: str, seat: str) -> Leased | None:
         """Leases a task of a queue; None where none is free."""

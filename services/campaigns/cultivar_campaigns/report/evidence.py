@@ -1,8 +1,10 @@
-"""A few examples of each outcome, read from the artifacts of a round; of large ones the first shard alone."""
+"""A few examples of each outcome, read from the artifacts of a round; of large ones the first thousand rows alone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from cultivar_artifacts import ArtifactStore, read_shards
 from cultivar_records import Example, from_table
 from cultivar_service.artifacts import open_artifact
@@ -12,6 +14,7 @@ from cultivar_campaigns.round import Round
 
 MOST = 4
 MOST_REJECTED = 8
+MOST_READ = 1000
 MOST_CHARACTERS = 600
 
 
@@ -27,7 +30,7 @@ async def show_examples(store: ArtifactStore, round_: Round) -> list[Shown]:
 async def show_rejected(store: ArtifactStore, round_: Round, seeds: dict[str, Example]) -> list[Shown]:
     """Returns rejected candidates, one of each reason before a second of any."""
     rejected = await first_examples(store, round_, "filter", "rejected")
-    verdicts = await first_rows(store, round_, "filter", "verdicts")
+    verdicts = await rows_about(store, round_, ("filter", "verdicts"), "example", [one.id for one in rejected])
     reasons = {row["example"]: f"{row['filter']}: {row['reason']}" for row in verdicts if not row["keep"]}
     by_reason: dict[str, list[Example]] = {}
     for example in rejected:
@@ -39,16 +42,17 @@ async def show_rejected(store: ArtifactStore, round_: Round, seeds: dict[str, Ex
 
 async def show_reviewed(store: ArtifactStore, round_: Round, seeds: dict[str, Example]) -> list[Shown]:
     """Returns accepted, edited and declined candidates with what the reviewer said."""
-    reviews = {row["id"]: row for row in await first_rows(store, round_, "review", "reviews")}
     accepted = await first_examples(store, round_, "review", "accepted")
     declined = await first_examples(store, round_, "review", "declined")
     edited = [example for example in accepted if example.provenance.edited_by]
     plain = [example for example in accepted if not example.provenance.edited_by]
-    groups = (("accepted", plain), ("edited", edited), ("declined", declined))
+    groups = {"accepted": plain[:MOST], "edited": edited[:MOST], "declined": declined[:MOST]}
+    wanted = [example.id for examples in groups.values() for example in examples]
+    reviews = {row["id"]: row for row in await rows_about(store, round_, ("review", "reviews"), "id", wanted)}
     return [
         show(outcome, example, said(reviews.get(example.id, {})), seeds)
-        for outcome, examples in groups
-        for example in examples[:MOST]
+        for outcome, examples in groups.items()
+        for example in examples
     ]
 
 
@@ -77,21 +81,29 @@ def short(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
-async def first_examples(store: ArtifactStore, round_: Round, key: str, kind: str) -> list[Example]:
-    """Returns the examples of the first shard of an artifact; none where there is no such artifact."""
-    return [example async for table in first_shard(store, round_, key, kind) for example in from_table(table)]
+async def first_examples(store: ArtifactStore, round_: Round, key: str, kind: str) -> Sequence[Example]:
+    """Returns the first examples of an artifact, by id; none where there is no such artifact."""
+    table = await first_shard(store, round_, key, kind)
+    return list(from_table(table.slice(0, MOST_READ))) if table is not None else []
 
 
-async def first_rows(store: ArtifactStore, round_: Round, key: str, kind: str) -> Iterable[dict[str, Any]]:
-    """Returns the rows of the first shard of an artifact."""
-    return [row async for table in first_shard(store, round_, key, kind) for row in table.to_pylist()]
+async def rows_about(
+    store: ArtifactStore, round_: Round, made: tuple[str, str], column: str, ids: Collection[str]
+) -> list[dict[str, Any]]:
+    """Returns the rows of an artifact's first shard whose column names one of some examples."""
+    table = await first_shard(store, round_, *made)
+    if table is None:
+        return []
+    rows: list[dict[str, Any]] = table.filter(pc.is_in(table[column], pa.array(list(ids), pa.string()))).to_pylist()
+    return rows
 
 
-async def first_shard(store: ArtifactStore, round_: Round, key: str, kind: str) -> Any:
-    """Yields the first table of an artifact, or nothing."""
+async def first_shard(store: ArtifactStore, round_: Round, key: str, kind: str) -> pa.Table | None:
+    """Returns the first table of an artifact; None where there is none."""
     name = round_.artifact(key, kind)
-    if name:
-        manifest = await open_artifact(store, round_.project, name, kind)
-        async for table in read_shards(store, manifest):
-            yield table
-            return
+    if not name:
+        return None
+    manifest = await open_artifact(store, round_.project, name, kind)
+    async for table in read_shards(store, manifest):
+        return table
+    return None

@@ -1,6 +1,5 @@
 """The facts of a round, gathered from its stages and artifacts."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from cultivar_artifacts import ArtifactStore
 
 from cultivar_campaigns.funnel import counts_of, funnel
-from cultivar_campaigns.report.evidence import first_rows, show_examples
+from cultivar_campaigns.report.evidence import show_examples
 from cultivar_campaigns.report.facts import ArmFact, Facts, GainFact, Reject, Reviewer, Source, Spending
 from cultivar_campaigns.round import Round
 from cultivar_campaigns.store import Stage
@@ -21,7 +20,7 @@ async def gather_facts(store: ArtifactStore, round_: Round) -> Facts:
     config, stages = round_.config, round_.stages
     begun = min(stage.start_time for stage in stages.values() if stage.start_time is not None)
     review = stages.get("review")
-    reviews = await first_rows(store, round_, "review", "reviews")
+    reviewed = review.result if review is not None else {}
     return Facts(
         campaign=round_.campaign,
         round=round_.number,
@@ -42,8 +41,8 @@ async def gather_facts(store: ArtifactStore, round_: Round) -> Facts:
         rejected=rejects(stages.get("filter")),
         shown=tuple(await show_examples(store, round_)),
         review_by=config.review.by if review is not None else "nobody",
-        reviewers=tuple(Reviewer(**one) for one in (review.result.get("reviewers", ()) if review is not None else ())),
-        tags=dict(Counter(tag for row in reviews for tag in row["tags"]).most_common()),
+        reviewers=tuple(Reviewer(**one) for one in reviewed.get("reviewers", ())),
+        tags=dict(sorted(reviewed.get("tags", {}).items(), key=lambda tag: -tag[1])),
         arms=tuple(arm_fact(round_, arm) for arm in config.arms),
         gains=tuple(GainFact(**gain, margin=config.goal.margin) for gain in stages["compare"].result["gains"]),
         rows=int(stages["import/held_out"].result["rows"]),
