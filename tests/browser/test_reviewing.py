@@ -35,6 +35,7 @@ async def test_a_person_signs_in_and_reviews_three_tasks_by_keyboard_alone(empty
     await site.create(seeds()[:3])
     page = await (await site.context()).new_page()
     await page.goto(site.url)
+    await expect(page.get_by_label("Token")).to_be_focused()
     await page.keyboard.type(site.host.token)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Review")).to_be_visible()

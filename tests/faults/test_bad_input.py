@@ -170,8 +170,9 @@ async def test_ctrl_c_leaves_a_campaign_running_and_says_how_to_go_on(
     cli: Cli, tmp_path: Path, teacher: FakeTeacher
 ) -> None:
     teacher.settings = teacher.settings.model_copy(update={"latency_s": 1.0})
+    before = teacher.stats.outcomes.total()
     process = await cli.start("campaign", "run", str(write_campaign(tmp_path)))
-    while not teacher.stats.outcomes:
+    while teacher.stats.outcomes.total() == before:
         await asyncio.sleep(0.1)
     process.send_signal(signal.SIGINT)
     shown, said = await asyncio.wait_for(process.communicate(), 20)

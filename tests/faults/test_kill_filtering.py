@@ -16,6 +16,8 @@ from tests.integration.filtering.crowd import PARENT, crowd, files, finish, unti
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples
 
+# Several seconds of work, of which the kill falls after the first third.
+ROWS = 9_000
 DUPLICATES = [pb.FilterUse(filter="exact_duplicate"), pb.FilterUse(filter="near_duplicate")]
 
 
@@ -24,19 +26,19 @@ async def test_a_run_whose_worker_or_process_was_killed_keeps_what_a_whole_one_k
 ) -> None:
     store = open_store(str(tmp_path / "artifacts"))
     await make_artifact_schema(database_url)
-    name = await commit_examples(database_url, store, crowd(4_400), "candidates")
+    name = await commit_examples(database_url, store, crowd(ROWS), "candidates")
     flags = ("--only", "filtering", "--database-url", database_url, "--artifacts", str(tmp_path / "artifacts"))
     (tmp_path / "data").mkdir()
     server = Server(tmp_path / "data", *flags)
     stub = await connect(server)
     spec = pb.FilterSpec(examples=name, task=TASK, filters=DUPLICATES)
     run = await stub.CreateFilterRun(pb.CreateFilterRunRequest(parent=PARENT, spec=spec))
-    await until(stub, run, 2_048)
+    await until(stub, run, 1_024)
     await server.kill()
     stub = await connect(server)
     killed = await finish(stub, run)
     run = await stub.CreateFilterRun(pb.CreateFilterRunRequest(parent=PARENT, spec=spec))
-    await until(stub, run, 2_048)
+    await until(stub, run, 1_024)
     assert server.process is not None
     for child in psutil.Process(server.process.pid).children():
         if "spawn_main" in " ".join(child.cmdline()):
@@ -49,7 +51,7 @@ async def test_a_run_whose_worker_or_process_was_killed_keeps_what_a_whole_one_k
         shards = [await files(store, getattr(run, kind)) for run in (killed, workless, whole)]
         assert shards[0] == shards[1] == shards[2], kind
     assert killed.run.progress.counts == whole.run.progress.counts
-    assert sum(killed.run.progress.counts[kind] for kind in ("kept", "rejected")) == 4_400
+    assert sum(killed.run.progress.counts[kind] for kind in ("kept", "rejected")) == ROWS
     report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
     assert [finding.check for finding in report.findings if not finding.holds] == []
     assert await server.stop() == 0

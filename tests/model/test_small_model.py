@@ -96,11 +96,11 @@ def train(model: Any, folder: Path, seed: int) -> None:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    torch.manual_seed(seed)
     adapted = get_peft_model(deepcopy(model), config)
-    generator = torch.Generator().manual_seed(seed)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
-            parameter.data = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.02
+            parameter.data = torch.randn(parameter.shape, dtype=parameter.dtype) * 0.04
     adapted.save_pretrained(str(folder))
 
 

@@ -1,6 +1,7 @@
 """What is shown of a campaign while it goes on."""
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,16 +14,15 @@ from cultivar.cli.watching import campaign_view, follow_campaign, steadily
 from cultivar.run.v1 import run_pb2
 from rich.console import Console
 
-NOW = datetime.now(UTC)
-
 
 def stage(key: str, state: str, seconds: float = 0.0, **fields: Any) -> pb.Stage:
     """A stage that has gone on for some seconds, or took them."""
+    now = datetime.now(UTC)
     made = pb.Stage(key=key, round=1, stage=key.partition("/")[0], state=f"RUN_STATE_{state}", **fields)
     if seconds:
-        made.start_time.FromDatetime(NOW - timedelta(seconds=seconds))
+        made.start_time.FromDatetime(now - timedelta(seconds=seconds))
     if state in ("SUCCEEDED", "FAILED"):
-        made.end_time.FromDatetime(NOW)
+        made.end_time.FromDatetime(now)
     return made
 
 
@@ -49,7 +49,7 @@ def test_a_kind_of_stage_shows_how_many_are_done_what_goes_on_and_the_time_left(
     )
     assert "1/3" in text
     assert "real/2, 600 of 1,200 tokens" in text
-    assert "1 min 30 s, about 1 min 30 s left" in text
+    assert re.search(r"1 min 3\d s, about 1 min 3\d s left", text)
 
 
 def test_what_people_are_waited_for_stands_below() -> None:
