@@ -1,0 +1,119 @@
+"""The generation service against a bare aiohttp loop: the same calls, 64 in flight, to a teacher that takes 50 ms."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from cultivar.cli.augment import generate, import_seeds
+from cultivar.client import Client
+from cultivar.connection import ENDPOINT_FILE, find_connection
+from cultivar.example.v1 import example_pb2
+from cultivar.generation.v1 import generation_pb2 as pb
+from rich.console import Console
+
+from benchmarks.comparison import Comparison, Sample, Side, Stopwatch
+
+ROWS = int(os.environ.get("BENCH_ROWS", "5000"))
+IN_FLIGHT = 64
+LATENCY = {"latency_s": 0.05}
+MODEL = "fake-teacher"
+SEEDS = Path(__file__).parents[1] / "examples" / "support" / "seeds.jsonl"
+LABELS = ("refund", "delivery", "password", "invoice", "cancel", "exchange", "damaged", "discount")
+TASK = example_pb2.Task(kind=example_pb2.TASK_KIND_CLASSIFICATION, labels=LABELS)
+
+
+@asynccontextmanager
+async def sides() -> AsyncIterator[Mapping[str, Side]]:
+    """Starts a fake teacher and a `cultivar up` in processes of their own; both sides call the same teacher."""
+    with tempfile.TemporaryDirectory(prefix="cultivar-bench-") as folder:
+        teacher = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cultivar_models.fake", "--settings", json.dumps(LATENCY)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert teacher.stdout is not None
+        url = (await teacher.stdout.readline()).decode().strip()
+        up = await start_up(Path(folder))
+        try:
+            client = Client(find_connection(Path(folder)))
+            seeds = await asyncio.to_thread(prepare, client, url)
+
+            async def cultivar(repeat: int) -> Sample:
+                watch = Stopwatch(up.pid)
+                run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, "rewrite", ROWS, "fake")
+                return watch.sample(run.run.progress.counts["candidates"])
+
+            yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
+            client.channel.close()
+        finally:
+            for process in (up, teacher):
+                process.terminate()
+                await process.wait()
+
+
+QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115
+
+
+async def start_up(folder: Path) -> asyncio.subprocess.Process:
+    """Starts `cultivar up` with what a generation run needs, everything recorded as ever; waits until it answers."""
+    # Embedded PostgreSQL runs as another user where we are root.
+    folder.chmod(0o755)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cultivar_standalone", "--data-dir", str(folder), "--only", "generation,datasets"),
+        *("--port", "0", "--metrics-port", "0"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=(folder / "up.log").open("wb"),
+    )
+    async with asyncio.timeout(60):
+        while not (folder / ENDPOINT_FILE).exists():
+            if process.returncode is not None:
+                raise RuntimeError((folder / "up.log").read_text()[-2000:])
+            await asyncio.sleep(0.1)
+    return process
+
+
+def prepare(client: Client, teacher_url: str) -> str:
+    """Registers the teacher and imports the seeds; returns their artifact."""
+    teacher = pb.Teacher(url=teacher_url, model=MODEL, concurrency=IN_FLIGHT)
+    client.generation.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher)
+    )
+    return str(import_seeds(client, QUIET, SEEDS, TASK).artifacts["seeds"])
+
+
+async def bare(url: str, repeat: int) -> Sample:
+    """Makes as many calls and keeps the texts in memory: no retry, no record, no provenance, no shard."""
+    texts = [json.loads(line)["text"] for line in SEEDS.read_text().splitlines()]
+    numbers = iter(range(ROWS))
+    said: list[str] = []
+    watch = Stopwatch()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+
+        async def worker() -> None:
+            for number in numbers:
+                body: dict[str, Any] = {
+                    "model": MODEL,
+                    "seed": repeat * ROWS + number,
+                    "messages": [{"role": "user", "content": f"Rewrite this: {texts[number % len(texts)]}"}],
+                }
+                async with session.post(f"{url}/chat/completions", json=body) as answer:
+                    said.append((await answer.json())["choices"][0]["message"]["content"])
+
+        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+    return watch.sample(len(said))
+
+
+COMPARISON = Comparison(
+    name="generation",
+    question="What is left of a teacher's speed when each answer is recorded, with its provenance, in shards?",
+    unit="rows",
+    ours="cultivar",
+    against="bare aiohttp",
+    sides=sides,
+)

@@ -1,0 +1,41 @@
+"""The table in README.md, made from results.json."""
+
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
+
+
+def render(results: dict[str, Any]) -> str:
+    """Renders the results as Markdown: the ratio of one run first, then what each side did."""
+    lines = ["| what | side | a second | processor ms each | ratio to the other |", "|---|---|---|---|---|"]
+    for name, result in results.items():
+        for side, figures in result["sides"].items():
+            ratio = figure(result["ratio"]) if side == result["ours"] else ""
+            rate = f"{figure(figures['rate'])} {result['unit']}"
+            lines.append(f"| {name} | {side} | {rate} | {figure(figures['cpu_ms'])} | {ratio} |")
+    lines.append("")
+    for name, result in results.items():
+        machine = result["machine"]
+        lines.append(
+            f"- **{name}**: {result['question']} {result['repeats']} repetitions in turns, {result['date']}, commit "
+            f"{result['commit']}, {machine['cores']} cores of {machine['processor']}, load {machine['load_before']}."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def figure(values: dict[str, float]) -> str:
+    """Renders a median with the least and the greatest."""
+    return f"{values['median']:,g} ({values['least']:,g} to {values['greatest']:,g})"
+
+
+def write(results: dict[str, Any]) -> None:
+    """Puts the table between its marks."""
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(before + BEGIN + render(results) + END + rest.split(END)[1])
+
+
+def written() -> str:
+    """Returns the table that README.md has."""
+    return README.read_text().split(BEGIN)[1].split(END)[0]
