@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from cultivar.audit.v1 import audit_pb2
 from cultivar.filtering.v1 import filtering_pb2 as pb
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.run.v1 import run_pb2
@@ -12,6 +11,7 @@ from cultivar_artifacts import open_store
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
 
+from tests.faults.whole import ends_whole
 from tests.integration.filtering.crowd import PARENT, crowd, files, finish, until
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples
@@ -52,9 +52,7 @@ async def test_a_run_whose_worker_or_process_was_killed_keeps_what_a_whole_one_k
         assert shards[0] == shards[1] == shards[2], kind
     assert killed.run.progress.counts == whole.run.progress.counts
     assert sum(killed.run.progress.counts[kind] for kind in ("kept", "rejected")) == ROWS
-    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
-    assert [finding.check for finding in report.findings if not finding.holds] == []
-    assert await server.stop() == 0
+    await ends_whole(server)
 
 
 async def connect(server: Server) -> Any:

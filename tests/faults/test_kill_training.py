@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from cultivar.audit.v1 import audit_pb2
 from cultivar.example.v1 import example_pb2
 from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2 as pb
@@ -15,6 +13,7 @@ from cultivar_records import BadRow, TaskKind, read_rows
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
 
+from tests.faults.whole import ends_whole
 from tests.processes import Server
 from tests.seeds import commit_examples
 
@@ -47,10 +46,7 @@ async def test_a_training_run_goes_on_at_its_checkpoint_after_the_server_was_kil
     run = await follow(stub, run)
     assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, (run.run.error, run.log_tail)
     assert dict(run.run.progress.counts)["steps"] == 12
-    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
-    assert [finding.check for finding in report.findings if not finding.holds] == []
-    assert await server.stop() == 0
-    assert not left_over(tmp_path)
+    await ends_whole(server)
 
 
 def open_stub(connection: Any) -> Any:
@@ -67,12 +63,3 @@ async def follow(stub: Any, run: pb.TrainingRun, steps: int = 0, attempt: int = 
         if steps and fresh and progress.counts["steps"] >= steps:
             break
     return run
-
-
-def left_over(folder: Path) -> list[str]:
-    """Processes that work in a folder and outlived the server."""
-    return [
-        " ".join(process.info["cmdline"])
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in part for part in process.info["cmdline"] or [])
-    ]
