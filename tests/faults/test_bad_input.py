@@ -100,6 +100,7 @@ def one_sentence(said: str) -> str:
     ("changes", "sentence"),
     [
         ("gaol: {}\n", "did you mean goal"),
+        ("train: {base_model: smollm2-135-instruct}\n", "did you mean 'smollm2-135m-instruct'"),
         ("train: {learning_rat: 1}\n", "train.learning_rat: did you mean learning_rate"),
         ("generate: [{strategy: expandd, count: 4}]\n", "expand"),
         ("generate: [{strategy: expand, count: 4, params: {shotz: 2}}]\n", "shots"),

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from cultivar_records import TaskKind
+from cultivar_records import TaskKind, TaskSpec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Arm = Literal["base", "base_with_shots", "real", "real_stand_in", "real_synthetic", "real_reviewed"]
 ARMS: tuple[Arm, ...] = ("base", "base_with_shots", "real", "real_stand_in", "real_synthetic", "real_reviewed")
 UNTRAINED = ("base", "base_with_shots")
 WITH_CANDIDATES = ("real_synthetic", "real_reviewed")
+HYPERPARAMETERS = ("base_model", "learning_rate", "epochs", "batch_size", "max_length", "max_trained_tokens", "workers")
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -41,10 +42,15 @@ class Task(Section):
     input_name: str = Field("Message", min_length=1, description="The word before an input.")
     output_name: str = Field("Intent", min_length=1, description="The word before an output.")
 
-    @property
-    def task_kind(self) -> TaskKind:
-        """The kind as records have it."""
-        return TaskKind(self.kind)
+    def spec(self, labels: tuple[str, ...]) -> TaskSpec:
+        """Returns the task as records have it, with some labels."""
+        return TaskSpec(
+            kind=TaskKind(self.kind),
+            instruction=self.instruction,
+            labels=labels,
+            input_name=self.input_name,
+            output_name=self.output_name,
+        )
 
 
 class DataFile(Section):
@@ -139,6 +145,11 @@ class Lora(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="The share of inputs that is dropped while training.")
     target_modules: tuple[str, ...] = Field((), description="The linear layers to adapt; empty for all but the head.")
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the file sets; the rest is left to training."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
 
 class Train(Section):
     """How each trained arm is trained; 0 takes the default of training."""
@@ -161,6 +172,12 @@ class Train(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("two training seeds are the same: give each its own")
         return self
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What the file sets; the rest is left to training."""
+        given = {name: getattr(self, name) for name in HYPERPARAMETERS if getattr(self, name)}
+        return given if self.patience is None else {**given, "patience": self.patience}
 
 
 class Evaluate(Section):

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from cultivar_campaigns.config import CampaignConfig
+from cultivar_service.errors import InvalidArgument
+
+from cultivar_campaigns.config import UNTRAINED, CampaignConfig
 from cultivar_campaigns.errors import DataUnusable, NameUnknown
 from cultivar_campaigns.peers import Peers
+from cultivar_campaigns.peers.training import TrainingOrder
 
 
 async def check_names(peers: Peers, parent: str, config: CampaignConfig) -> None:
@@ -42,6 +45,18 @@ def check(what: str, field: str, name: str, known: Mapping[str, object] | list[s
     """Raises NameUnknown where a name is not known."""
     if name not in known:
         raise NameUnknown(what, name, known, field)
+
+
+async def check_training(peers: Peers, parent: str, config: CampaignConfig) -> None:
+    """Raises InvalidArgument for a base model or hyperparameter that training would refuse, hours later."""
+    if set(config.arms) <= set(UNTRAINED):
+        return
+    train = config.train
+    task = config.task.spec(config.task.labels)
+    try:
+        await peers.training.check(parent, TrainingOrder("", "", task, 0, train.hyperparameters, train.lora.given))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"train: {error}", reason=error.reason, field="config.train") from error
 
 
 async def check_files(peers: Peers, parent: str, config: CampaignConfig) -> None:

@@ -62,14 +62,7 @@ class Round:
     @property
     def task(self) -> TaskSpec:
         """The task with its labels."""
-        task = self.config.task
-        return TaskSpec(
-            kind=task.task_kind,
-            instruction=task.instruction,
-            labels=self.labels,
-            input_name=task.input_name,
-            output_name=task.output_name,
-        )
+        return self.config.task.spec(self.labels)
 
     def evaluations(self, arm: str) -> list[Stage]:
         """Returns the evaluation stages of an arm, one for each training seed."""

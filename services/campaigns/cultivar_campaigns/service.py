@@ -26,7 +26,7 @@ from cultivar_campaigns import codec, store
 from cultivar_campaigns.checking import check_config
 from cultivar_campaigns.checks import audit_stages
 from cultivar_campaigns.errors import CampaignEnded, NotReported
-from cultivar_campaigns.naming import check_files, check_names
+from cultivar_campaigns.naming import check_files, check_names, check_training
 from cultivar_campaigns.own_stages import DATA, PAGE, read_facts
 from cultivar_campaigns.peers import Peers
 from cultivar_campaigns.plan import plan_round
@@ -52,6 +52,7 @@ class CampaignsServicer(pb_grpc.CampaignsServiceServicer):
             raise InvalidArgument(f"campaign_id must have {LONGEST_ID} characters at most", field="campaign_id")
         config = check_config(decode_struct(request.config))
         await check_names(self._peers, request.parent, config)
+        await check_training(self._peers, request.parent, config)
         if request.validate_only:
             return codec.encode_checked(config)
         await check_files(self._peers, request.parent, config)

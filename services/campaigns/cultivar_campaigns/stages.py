@@ -17,8 +17,6 @@ from cultivar_campaigns.plan import APART_FROM
 from cultivar_campaigns.round import Round
 from cultivar_campaigns.store import Stage
 
-HYPERPARAMETERS = ("base_model", "learning_rate", "epochs", "batch_size", "max_length", "max_trained_tokens", "workers")
-
 
 class StageKind(Protocol):
     """What a kind of stage asks of another service."""
@@ -174,16 +172,13 @@ class Train(Following):
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the training run; what the file leaves at 0 is left to training."""
         train = round_.config.train
-        given = {name: getattr(train, name) for name in HYPERPARAMETERS if getattr(train, name)}
-        if train.patience is not None:
-            given["patience"] = train.patience
         order = TrainingOrder(
             dataset=round_.artifact(f"dataset/{stage.arm}", "dataset"),
             validation=round_.artifact("import/validation", "validation"),
             task=round_.task,
             random_seed=stage.training_seed,
-            given=given,
-            lora={name: value for name, value in train.lora.model_dump().items() if value},
+            given=train.hyperparameters,
+            lora=train.lora.given,
         )
         return await self._training.create(round_.parent, order, request_id)
 

@@ -6,7 +6,6 @@ from typing import Any
 from cultivar.training.v1 import training_pb2 as pb
 from cultivar_artifacts.tables import Committed
 from cultivar_service.artifacts import artifact_digest, artifact_name
-from cultivar_service.errors import InvalidArgument
 from cultivar_service.example_codec import decode_task, encode_task
 from cultivar_service.names import resource_name
 from cultivar_service.run_codec import encode_run, encode_time
@@ -23,8 +22,6 @@ NUMBERS = ("learning_rate", "epochs", "batch_size", "max_length", "max_trained_t
 
 def decode_spec(project: str, spec: pb.TrainingSpec, workers: int) -> RunSpec:
     """Resolves what a run is to do, with every default filled in; `workers` where the spec does not say how many."""
-    if not spec.dataset:
-        raise InvalidArgument("spec.dataset is empty: name the artifact to train on", field="spec.dataset")
     given: dict[str, Any] = {name: getattr(spec, name) for name in NUMBERS if getattr(spec, name)}
     if spec.HasField("patience"):
         given["patience"] = spec.patience
@@ -33,7 +30,7 @@ def decode_spec(project: str, spec: pb.TrainingSpec, workers: int) -> RunSpec:
             {
                 "workers": workers,
                 **given,
-                "dataset": artifact_digest(project, spec.dataset, "spec.dataset"),
+                "dataset": artifact_digest(project, spec.dataset, "spec.dataset") if spec.dataset else "",
                 "validation": artifact_digest(project, spec.validation, "spec.validation") if spec.validation else "",
                 "task": decode_task(spec.task, "spec.task"),
                 "base_model": decode_base_model(spec.base_model, "spec.base_model"),

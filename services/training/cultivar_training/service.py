@@ -13,6 +13,7 @@ from cultivar_service.audit import audit_runs
 from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
+from cultivar_service.errors import InvalidArgument
 from cultivar_service.names import project_of, split_name
 from cultivar_service.paging import page_size
 from cultivar_service.principal import current_principal
@@ -39,6 +40,9 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
     async def CreateTrainingRun(self, request: pb.CreateTrainingRunRequest, context: Context) -> pb.TrainingRun:
         """Creates a training run."""
         project = project_of(request.parent, "parent")
+        if request.validate_only:
+            checked = codec.decode_spec(project, request.spec, self._workers)
+            return pb.TrainingRun(spec=codec.encode_spec(project, checked))
         spec = await self._resolve(project, request.spec)
         principal = current_principal.get()
         run = await self._runs.create(principal, project, request.request_id, spec.model_dump(mode="json"))
@@ -46,6 +50,8 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
         return codec.encode_training_run(run)
 
     async def _resolve(self, project: str, spec: pb.TrainingSpec) -> RunSpec:
+        if not spec.dataset:
+            raise InvalidArgument("spec.dataset is empty: name the artifact to train on", field="spec.dataset")
         resolved = codec.decode_spec(project, spec, self._workers)
         for name, field in ((spec.dataset, "spec.dataset"), (spec.validation, "spec.validation")):
             if name and (await open_artifact(self._artifacts, project, name, field)).rows == 0:

@@ -23,6 +23,7 @@ from cultivar_service.engine import Engine
 from cultivar_service.parts import Parts, Service
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import Run, Runs
+from cultivar_training.__main__ import build as training
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.conftest import Start
@@ -120,7 +121,7 @@ async def test_a_child_that_somebody_cancelled_ends_the_campaign_and_says_so(sta
 
 
 async def test_what_a_child_waits_for_shows_through(start: Start, teacher: FakeTeacher) -> None:
-    host = await start(*BUILDS, teachers_url=teacher.url)
+    host = await start(*BUILDS, training, teachers_url=teacher.url)
     assert host.parts is not None
     channel = host.parts.channel
     await register(channel, teacher)

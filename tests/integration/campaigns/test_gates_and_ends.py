@@ -18,6 +18,7 @@ from cultivar_filtering.__main__ import build as filtering
 from cultivar_generation.__main__ import build as generation
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_review.__main__ import build as review
+from cultivar_training.__main__ import build as training
 
 from tests.conftest import Start
 from tests.integration.campaigns.loop import PARENT, config, create, finish, register, rows, stage, upload, upload_all
@@ -29,7 +30,7 @@ BY_PERSON = {"review": {"by": "person", "sample": 4}, "evaluate": {"arms": ["bas
 
 async def open_loop(start: Start, teacher: FakeTeacher) -> tuple[Any, Any, dict[str, str]]:
     """Starts all services but training; returns channel, stub and the names of the files."""
-    host = await start(*BUILDS, teachers_url=teacher.url)
+    host = await start(*BUILDS, training, teachers_url=teacher.url)
     assert host.parts is not None
     channel = host.parts.channel
     await register(channel, teacher)

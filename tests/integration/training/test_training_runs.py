@@ -167,6 +167,17 @@ async def test_a_wrong_field_is_named_and_no_run_is_made(
     assert not (await training.stub.ListTrainingRuns(pb.ListTrainingRunsRequest(parent=PARENT))).training_runs
 
 
+async def test_a_spec_can_be_checked_without_a_dataset_and_no_run_is_made(open_training: Open) -> None:
+    training = await open_training()
+    request = pb.CreateTrainingRunRequest(parent=PARENT, spec=training.spec(dataset=""), validate_only=True)
+    checked = await training.stub.CreateTrainingRun(request)
+    assert (checked.name, checked.spec.lora.rank, checked.spec.base_model) == ("", 16, "smollm2-135m-instruct")
+    request.spec.learning_rate = 2
+    with pytest.raises(grpc.aio.AioRpcError, match="learning_rate"):
+        await training.stub.CreateTrainingRun(request)
+    assert not (await training.stub.ListTrainingRuns(pb.ListTrainingRunsRequest(parent=PARENT))).training_runs
+
+
 async def test_an_empty_or_absent_dataset_is_refused_when_the_run_is_created(open_training: Open) -> None:
     training = await open_training()
     assert training.host.parts is not None

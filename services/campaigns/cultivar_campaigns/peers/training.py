@@ -31,17 +31,14 @@ class TrainingRuns:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = training_pb2_grpc.TrainingServiceStub(channel)
 
+    async def check(self, parent: str, order: TrainingOrder) -> None:
+        """Checks what a training run would be, without its rows; raises InvalidArgument for what is wrong."""
+        request = pb.CreateTrainingRunRequest(parent=parent, spec=spec_of(order), validate_only=True)
+        await call(self._stub.CreateTrainingRun, request)
+
     async def create(self, parent: str, order: TrainingOrder, request_id: str) -> Child:
         """Creates a training run."""
-        spec = pb.TrainingSpec(
-            dataset=order.dataset,
-            validation=order.validation,
-            task=encode_task(order.task),
-            random_seed=order.random_seed,
-            lora=pb.Lora(**order.lora),
-            **order.given,
-        )
-        request = pb.CreateTrainingRunRequest(parent=parent, spec=spec, request_id=request_id)
+        request = pb.CreateTrainingRunRequest(parent=parent, spec=spec_of(order), request_id=request_id)
         return training_child(await call(self._stub.CreateTrainingRun, request))
 
     async def get(self, name: str) -> Child:
@@ -51,6 +48,18 @@ class TrainingRuns:
     async def cancel(self, name: str) -> None:
         """Cancels a training run."""
         await call(self._stub.CancelTrainingRun, pb.CancelTrainingRunRequest(name=name))
+
+
+def spec_of(order: TrainingOrder) -> pb.TrainingSpec:
+    """Returns what a training run is to do."""
+    return pb.TrainingSpec(
+        dataset=order.dataset,
+        validation=order.validation,
+        task=encode_task(order.task),
+        random_seed=order.random_seed,
+        lora=pb.Lora(**order.lora),
+        **order.given,
+    )
 
 
 def training_child(run: pb.TrainingRun) -> Child:

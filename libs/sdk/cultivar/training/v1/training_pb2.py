@@ -29,7 +29,7 @@ from cultivar.run.v1 import run_pb2 as cultivar_dot_run_dot_v1_dot_run__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cultivar/training/v1/training.proto\x12\x14\x63ultivar.training.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a!cultivar/example/v1/example.proto\x1a\x19\x63ultivar/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x04Lora\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\r\n\x05\x61lpha\x18\x02 \x01(\x01\x12\x0f\n\x07\x64ropout\x18\x03 \x01(\x01\x12\x16\n\x0etarget_modules\x18\x04 \x03(\t\"\xcf\x02\n\x0cTrainingSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x12\n\nvalidation\x18\x02 \x01(\t\x12\'\n\x04task\x18\x03 \x01(\x0b\x32\x19.cultivar.example.v1.Task\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12(\n\x04lora\x18\x05 \x01(\x0b\x32\x1a.cultivar.training.v1.Lora\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x0e\n\x06\x65pochs\x18\x07 \x01(\x05\x12\x12\n\nbatch_size\x18\x08 \x01(\x05\x12\x12\n\nmax_length\x18\t \x01(\x05\x12\x1a\n\x12max_trained_tokens\x18\n \x01(\x03\x12\x15\n\x08patience\x18\x0b \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0brandom_seed\x18\x0c \x01(\x03\x12\x0f\n\x07workers\x18\r \x01(\x05\x42\x0b\n\t_patience\"\xa2\x01\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03run\x18\x02 \x01(\x0b\x32\x14.cultivar.run.v1.Run\x12\x30\n\x04spec\x18\x03 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x10\n\x08log_tail\x18\x06 \x03(\t\"p\n\x18\x43reateTrainingRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x17ListTrainingRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x18ListTrainingRunsResponse\x12\x38\n\rtraining_runs\x18\x01 \x03(\x0b\x32!.cultivar.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc2\x02\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x14\n\x0ctraining_run\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x05 \x01(\t\x12\x30\n\x04spec\x18\x06 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12=\n\x08measures\x18\x07 \x03(\x0b\x32+.cultivar.training.v1.Adapter.MeasuresEntry\x12\x0c\n\x04size\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"!\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListAdaptersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x14ListAdaptersResponse\x12/\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x1d.cultivar.training.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd5\x06\n\x0fTrainingService\x12l\n\x11\x43reateTrainingRun\x12..cultivar.training.v1.CreateTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x04\x12\x66\n\x0eGetTrainingRun\x12+.cultivar.training.v1.GetTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x01\x12w\n\x10ListTrainingRuns\x12-.cultivar.training.v1.ListTrainingRunsRequest\x1a..cultivar.training.v1.ListTrainingRunsResponse\"\x04\x88\x80\x19\x01\x12l\n\x10WatchTrainingRun\x12-.cultivar.training.v1.WatchTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x01\x30\x01\x12l\n\x11\x43\x61ncelTrainingRun\x12..cultivar.training.v1.CancelTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x04\x12Z\n\nGetAdapter\x12\'.cultivar.training.v1.GetAdapterRequest\x1a\x1d.cultivar.training.v1.Adapter\"\x04\x88\x80\x19\x01\x12k\n\x0cListAdapters\x12).cultivar.training.v1.ListAdaptersRequest\x1a*.cultivar.training.v1.ListAdaptersResponse\"\x04\x88\x80\x19\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cultivar/training/v1/training.proto\x12\x14\x63ultivar.training.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a!cultivar/example/v1/example.proto\x1a\x19\x63ultivar/run/v1/run.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x04Lora\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\r\n\x05\x61lpha\x18\x02 \x01(\x01\x12\x0f\n\x07\x64ropout\x18\x03 \x01(\x01\x12\x16\n\x0etarget_modules\x18\x04 \x03(\t\"\xcf\x02\n\x0cTrainingSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x12\n\nvalidation\x18\x02 \x01(\t\x12\'\n\x04task\x18\x03 \x01(\x0b\x32\x19.cultivar.example.v1.Task\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12(\n\x04lora\x18\x05 \x01(\x0b\x32\x1a.cultivar.training.v1.Lora\x12\x15\n\rlearning_rate\x18\x06 \x01(\x01\x12\x0e\n\x06\x65pochs\x18\x07 \x01(\x05\x12\x12\n\nbatch_size\x18\x08 \x01(\x05\x12\x12\n\nmax_length\x18\t \x01(\x05\x12\x1a\n\x12max_trained_tokens\x18\n \x01(\x03\x12\x15\n\x08patience\x18\x0b \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0brandom_seed\x18\x0c \x01(\x03\x12\x0f\n\x07workers\x18\r \x01(\x05\x42\x0b\n\t_patience\"\xa2\x01\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03run\x18\x02 \x01(\x0b\x32\x14.cultivar.run.v1.Run\x12\x30\n\x04spec\x18\x03 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x10\n\x08log_tail\x18\x06 \x03(\t\"\x87\x01\n\x18\x43reateTrainingRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x17ListTrainingRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x18ListTrainingRunsResponse\x12\x38\n\rtraining_runs\x18\x01 \x03(\x0b\x32!.cultivar.training.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc2\x02\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x14\n\x0ctraining_run\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x05 \x01(\t\x12\x30\n\x04spec\x18\x06 \x01(\x0b\x32\".cultivar.training.v1.TrainingSpec\x12=\n\x08measures\x18\x07 \x03(\x0b\x32+.cultivar.training.v1.Adapter.MeasuresEntry\x12\x0c\n\x04size\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"!\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListAdaptersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x14ListAdaptersResponse\x12/\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x1d.cultivar.training.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd5\x06\n\x0fTrainingService\x12l\n\x11\x43reateTrainingRun\x12..cultivar.training.v1.CreateTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x04\x12\x66\n\x0eGetTrainingRun\x12+.cultivar.training.v1.GetTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x01\x12w\n\x10ListTrainingRuns\x12-.cultivar.training.v1.ListTrainingRunsRequest\x1a..cultivar.training.v1.ListTrainingRunsResponse\"\x04\x88\x80\x19\x01\x12l\n\x10WatchTrainingRun\x12-.cultivar.training.v1.WatchTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x01\x30\x01\x12l\n\x11\x43\x61ncelTrainingRun\x12..cultivar.training.v1.CancelTrainingRunRequest\x1a!.cultivar.training.v1.TrainingRun\"\x04\x88\x80\x19\x04\x12Z\n\nGetAdapter\x12\'.cultivar.training.v1.GetAdapterRequest\x1a\x1d.cultivar.training.v1.Adapter\"\x04\x88\x80\x19\x01\x12k\n\x0cListAdapters\x12).cultivar.training.v1.ListAdaptersRequest\x1a*.cultivar.training.v1.ListAdaptersResponse\"\x04\x88\x80\x19\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,28 +60,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGSPEC']._serialized_end=630
   _globals['_TRAININGRUN']._serialized_start=633
   _globals['_TRAININGRUN']._serialized_end=795
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=797
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=909
-  _globals['_GETTRAININGRUNREQUEST']._serialized_start=911
-  _globals['_GETTRAININGRUNREQUEST']._serialized_end=948
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=950
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1030
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1032
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1141
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1143
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1182
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1184
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1224
-  _globals['_ADAPTER']._serialized_start=1227
-  _globals['_ADAPTER']._serialized_end=1549
-  _globals['_ADAPTER_MEASURESENTRY']._serialized_start=1502
-  _globals['_ADAPTER_MEASURESENTRY']._serialized_end=1549
-  _globals['_GETADAPTERREQUEST']._serialized_start=1551
-  _globals['_GETADAPTERREQUEST']._serialized_end=1584
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=1586
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=1662
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1664
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1760
-  _globals['_TRAININGSERVICE']._serialized_start=1763
-  _globals['_TRAININGSERVICE']._serialized_end=2616
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=798
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=933
+  _globals['_GETTRAININGRUNREQUEST']._serialized_start=935
+  _globals['_GETTRAININGRUNREQUEST']._serialized_end=972
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=974
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=1054
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=1056
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=1165
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=1167
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=1206
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=1208
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=1248
+  _globals['_ADAPTER']._serialized_start=1251
+  _globals['_ADAPTER']._serialized_end=1573
+  _globals['_ADAPTER_MEASURESENTRY']._serialized_start=1526
+  _globals['_ADAPTER_MEASURESENTRY']._serialized_end=1573
+  _globals['_GETADAPTERREQUEST']._serialized_start=1575
+  _globals['_GETADAPTERREQUEST']._serialized_end=1608
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=1610
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=1686
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1688
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1784
+  _globals['_TRAININGSERVICE']._serialized_start=1787
+  _globals['_TRAININGSERVICE']._serialized_end=2640
 # @@protoc_insertion_point(module_scope)

@@ -196,10 +196,15 @@ class CreateTrainingRunRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     request_id: _builtins.str
     """Makes the call repeatable: the same id again returns the first run. Up to 128 characters; empty for none."""
+    validate_only: _builtins.bool
+    """Checks what the run is to do, makes nothing, and returns the run as it would be, without a name. The dataset may
+    then be missing.
+    """
     @_builtins.property
     def spec(self) -> Global___TrainingSpec:
         """What the run is to do."""
@@ -210,10 +215,11 @@ class CreateTrainingRunRequest(_message.Message):
         parent: _builtins.str = ...,
         spec: Global___TrainingSpec | None = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
