@@ -124,7 +124,7 @@ class Review(Section):
     tags: tuple[str, ...] = Field((), description="The tags that reviewers may use; empty for any.")
     lease_seconds: int = Field(0, ge=0, le=86_400, description="How long a task stays with a reviewer; 0 for 900.")
     similarity: float = Field(
-        0.35, ge=0, le=1, description="The least cosine similarity to a known message at which the stand-in accepts."
+        0.45, ge=0, le=1, description="The least cosine similarity to a known message at which the stand-in accepts."
     )
 
 

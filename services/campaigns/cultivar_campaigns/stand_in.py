@@ -2,8 +2,8 @@
 
 It knows labelled messages and nothing of the guidelines. It accepts a candidate whose nearest known messages, by cosine
 similarity of their embeddings, carry the candidate's label and are near enough. How near was chosen on the validation
-messages of the support example: at 0.35 it accepts 44 % of what people wrote, and for 23 % it would say another label.
-It is no judge of language: wherever its reviews are reported, it is named as a program.
+messages of the support example: at 0.45 it accepts 21 % of them under the right label and 10 % under some wrong one, at
+0.35 it would 44 % and 23 %. It is no judge of language: wherever its reviews are reported, it is named as a program.
 """
 
 import dataclasses
