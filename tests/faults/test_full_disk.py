@@ -12,9 +12,9 @@ import pytest_asyncio
 from cultivar_models.fake import FakeTeacher
 
 from tests.faults.test_bad_input import Cli
-from tests.faults.whole import ends_whole
 from tests.integration.filtering.crowd import crowd
 from tests.processes import Server
+from tests.whole import ends_whole
 
 ROOM = "3m"
 

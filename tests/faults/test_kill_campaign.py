@@ -15,9 +15,9 @@ from cultivar_records import from_table
 from cultivar_service.answers import GROUP
 from cultivar_service.peers import open_channel
 
-from tests.faults.whole import ends_whole
 from tests.integration.campaigns.loop import config, create, finish, register, stage, upload_all
 from tests.processes import Server
+from tests.whole import ends_whole
 
 STAGES = ("import", "generate", "filter", "review", "dataset", "train", "evaluate")
 IN_FLIGHT = 8

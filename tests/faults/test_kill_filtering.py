@@ -11,10 +11,10 @@ from cultivar_artifacts import open_store
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
 
-from tests.faults.whole import ends_whole
 from tests.integration.filtering.crowd import PARENT, crowd, files, finish, until
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples
+from tests.whole import ends_whole
 
 # Several seconds of work, of which the kill falls after the first third.
 ROWS = 9_000

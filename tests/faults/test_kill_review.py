@@ -12,9 +12,9 @@ from cultivar_records import from_table
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
 
-from tests.faults.whole import ends_whole
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples, seeds
+from tests.whole import ends_whole
 
 PARENT = "projects/default"
 QUEUE = f"{PARENT}/queues/first"

@@ -13,9 +13,9 @@ from cultivar_records import BadRow, TaskKind, read_rows
 from cultivar_service.parts import make_artifact_schema
 from cultivar_service.peers import open_channel
 
-from tests.faults.whole import ends_whole
 from tests.processes import Server
 from tests.seeds import commit_examples
+from tests.whole import ends_whole
 
 PARENT = "projects/default"
 SEEDS = Path(__file__).parents[2] / "examples" / "support" / "seeds.jsonl"

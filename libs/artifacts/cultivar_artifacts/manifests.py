@@ -40,7 +40,7 @@ class File(BaseModel):
 class Manifest(BaseModel):
     """Names the files of one result, the configuration that made them, and the manifests it was made from.
 
-    `kind` says what it is (`candidates`, `adapter`), `run` is the name of the run that made it, `rows` the sum over
+    `kind` says what it is (`candidates`, `adapter`), `run` is the id of the run that made it, `rows` the sum over
     the files, `config` the resolved configuration, `parents` digests of manifests, a set: order does not matter.
     """
 

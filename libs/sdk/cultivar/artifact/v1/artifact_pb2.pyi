@@ -74,7 +74,7 @@ class Artifact(_message.Message):
     kind: _builtins.str
     """What it holds: "seeds", "candidates", "kept", "rejected", "dataset", "adapter", …"""
     run: _builtins.str
-    """The run that made it, by name; empty for files that were uploaded."""
+    """The id of the run that made it, which ends that run's name; empty for files that were uploaded."""
     rows: _builtins.int
     """Rows in all its files."""
     size: _builtins.int
