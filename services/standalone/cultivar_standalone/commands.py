@@ -6,7 +6,7 @@ The command line loads this file for every command, so what the services need is
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from cultivar.connection import default_data_dir
@@ -48,7 +48,9 @@ def up(
 def demo(
     campaign: Annotated[Path, typer.Argument(help="The campaign file.")] = EXAMPLE,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the report.")] = Path("report.html"),
-    review: Annotated[str, typer.Option(help="`me` opens the console for you to review, and waits.")] = "stand-in",
+    review: Annotated[
+        Literal["stand-in", "me"], typer.Option(help="Who reviews: a program that stands in, or you in the console.")
+    ] = "stand-in",
     data_dir: DataDir = None,
 ) -> None:
     """Runs one campaign through the whole loop on this machine, in a quarter of an hour, and writes its report."""
