@@ -51,7 +51,15 @@ class Parts:
     models: Models
     channel: grpc.aio.Channel
     launcher: Launcher | None = None
+    # Where the web pages listen, once they do so in this process.
+    console: str = ""
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def console_url(self) -> str:
+        """Returns where reviewers reach the web pages; empty where nobody knows."""
+        settings = self.settings
+        fixed = f"http://{settings.host}:{settings.console_port}" if settings.console_port else ""
+        return settings.console_url.rstrip("/") or self.console or fixed
 
     async def database(self, schema: str, *chains: Path) -> Database:
         """Opens the schema of a service, at its newest revision; closed with the process."""

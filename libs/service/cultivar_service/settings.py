@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     port: int = Field(7345, ge=0, le=65535, description="The gRPC port; 0 takes any free one.")
     metrics_port: int = Field(7347, ge=0, le=65535, description="The port of /metrics; 0 takes any free one.")
     console_port: int = Field(7346, ge=0, le=65535, description="The port of the web pages; 0 takes any free one.")
+    console_url: str = Field("", description="Where reviewers reach the web pages; empty for their host and port.")
     database_url: str = Field("", description="PostgreSQL, as postgresql://user@host/database.")
     artifacts: str = Field("", description="The artifact store: a folder, or s3://bucket/prefix.")
     s3_endpoint: str = Field("", description="Host and port of an S3 API, when it is not AWS.")

@@ -25,8 +25,7 @@ async def build(parts: Parts) -> Service:
     settings = parts.settings
     database, peers = await parts.database("campaigns", MIGRATIONS), Peers(parts.channel)
     kinds = stage_kinds(peers, Review(peers, parts.store, parts.models))
-    console = f"http://{settings.host}:{settings.console_port}" if settings.console_port else ""
-    work = CampaignWork(database, parts.store, kinds, OwnStages(parts.store, peers), console)
+    work = CampaignWork(database, parts.store, kinds, OwnStages(parts.store, peers), parts.console_url)
     engine = Engine(database, {KIND: work}, slots=settings.run_slots, lease_seconds=settings.lease_seconds)
     servicer = CampaignsServicer(database, parts.store, Runs(database, KIND, "campaignRuns"), engine, peers)
     return Service(

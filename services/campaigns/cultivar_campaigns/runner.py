@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,13 +34,18 @@ class CampaignWork:
     """The work of a campaign."""
 
     def __init__(
-        self, database: Database, store: ArtifactStore, kinds: dict[str, StageKind], own: OwnStages, console: str
+        self,
+        database: Database,
+        store: ArtifactStore,
+        kinds: dict[str, StageKind],
+        own: OwnStages,
+        console_url: Callable[[], str],
     ) -> None:
         self._database = database
         self._store = store
         self._kinds = kinds
         self._own = own
-        self._console = console
+        self._console_url = console_url
 
     async def advance(self, hold: Hold) -> None:
         """Does every stage that has not ended."""
@@ -134,10 +139,13 @@ class CampaignWork:
         return await self._note(hold, round_, stage, child)
 
     async def _open_gate(self, hold: Hold, round_: Round, child: Child) -> None:
-        url = f"{self._console}/{child.name}" if self._console else ""
+        console = self._console_url()
+        url = f"{console}/{child.name}" if console else ""
         question = f"Review the {child.result['tasks']} candidates of {child.name}, or go on with those reviewed."
         async with hold.commit() as connection:
             await tables.open_gate(connection, hold.run.id, round_.gate, question, child.name, url)
+            gates = await tables.gates_of(connection, hold.run.id)
+        round_.gates.update({gate.gate: gate for gate in gates})
 
     async def _note(self, hold: Hold, round_: Round, stage: Stage, child: Child) -> Stage:
         """Writes down what is new of a child."""

@@ -15,6 +15,7 @@ async def build(parts: Parts) -> Service:
     console = open_console(parts.channel, LocalToken(token))
     owner = (await console.authenticator.authenticate(token)).name
     server = WebServer(make_app(console), parts.settings.host, parts.settings.console_port)
+    parts.console = server.url
     return Service(
         name="console",
         url=server.url,

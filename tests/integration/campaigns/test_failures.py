@@ -62,7 +62,8 @@ async def run_told(start: Start, kind: Told) -> Campaign:
     async def build(parts: Parts) -> Service:
         database = await parts.database("campaigns", MIGRATIONS)
         made.append(database)
-        work = CampaignWork(database, parts.store, {"generate": kind}, OwnStages(parts.store, Peers(parts.channel)), "")
+        own = OwnStages(parts.store, Peers(parts.channel))
+        work = CampaignWork(database, parts.store, {"generate": kind}, own, parts.console_url)
         return Service(
             name="campaigns", engine=Engine(database, {KIND: work}, slots=1, lease_seconds=2), database=database
         )

@@ -76,6 +76,16 @@ def test_elsewhere_than_on_a_terminal_each_change_is_one_line() -> None:
     assert console.file.getvalue() == "generate: succeeded in 9 s: 300 candidates\n"  # type: ignore[attr-defined]
 
 
+def test_elsewhere_than_on_a_terminal_people_are_told_once_where_to_go() -> None:
+    waits = stage("review", "WAITING", 9, waiting_for="12 of 40 left")
+    said = "review: 12 of 40 left to review; open http://127.0.0.1:7346/projects/default/queues/support-1-1"
+    changes = [campaign(waits), campaign(waits, state="WAITING", waiting_for=said)]
+    fewer = campaign(waits, state="WAITING", waiting_for=said.replace("12", "11"))
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    follow_campaign(console, iter([*changes, fewer]))
+    assert console.file.getvalue() == f"review: waiting: {said.removeprefix('review: ')}\n"  # type: ignore[attr-defined]
+
+
 class Away(grpc.aio.AioRpcError, grpc.Call):  # type: ignore[misc]
     """A failed call with a status."""
 

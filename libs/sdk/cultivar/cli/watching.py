@@ -62,14 +62,17 @@ def follow_campaign(console: Console, changes: Iterator[pb.Campaign]) -> pb.Camp
 
 def follow_in_lines(console: Console, changes: Iterator[pb.Campaign]) -> pb.Campaign:
     """Prints a line each time a stage begins to wait or ends."""
-    told: dict[str, tuple[str, str]] = {}
+    told: dict[str, str] = {}
     last = pb.Campaign()
     for last in changes:
+        quiet = ["PENDING", "RUNNING"]
+        # Where to go while people are waited for is said by the campaign, a moment after its stage begins to wait.
+        quiet += [] if state_of(last.run) == "WAITING" else ["WAITING"]
         for stage in last.stages:
-            state, waiting = state_of(stage), stage.waiting_for if stage.state == run_pb2.RUN_STATE_WAITING else ""
-            line = (state, waiting)
-            if state not in ("PENDING", "RUNNING") and told.get(stage.key) != line:
-                told[stage.key] = line
+            state = state_of(stage)
+            if state not in quiet and told.get(stage.key) != state:
+                told[stage.key] = state
+                waiting = last.run.waiting_for.removeprefix(f"{stage.key}: ") if state == "WAITING" else ""
                 words = waiting or stage.error or counts_line(stage.progress.counts)
                 took = f" in {duration(seconds_of(stage))}" if stage.HasField("end_time") else ""
                 console.print(f"{stage.key}: {state.lower()}{took}{': ' if words else ''}{words}", soft_wrap=True)
