@@ -26,6 +26,8 @@ _SETTINGS = {
     # Ray replaces 127.0.0.1 by the machine's outer address and listens on all interfaces, unless it is told that it
     # shall never be a cluster of machines. The name is Ray's own; on Linux it works as well.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Ray's own is 15: beside anything else that computes, teachers and training then hardly move.
+    "RAY_worker_niceness": "5",
 }
 
 
