@@ -106,6 +106,11 @@ def test_a_report_without_generated_arms_can_be_written() -> None:
         ({"funnel": {"seeds": 9, "candidates": 100, "malformed": 80}}, "80 pieces could not be read"),
         ({"funnel": {"seeds": 9, "reviewed": 100, "accepted": 20}}, "most often for “wrong-label”"),
         ({"arms": [arm("base_with_shots", value=0.9), arm("real")]}, "instead of fine-tuning"),
+        ({}, "Write more seeds: with the 96 messages that the stand-in knows"),
+        (
+            {"arms": [arm("real", epochs=4.0), arm("real_reviewed", epochs=2.0)]},
+            "saw each row 2.0 times and “real only” 4.0 times",
+        ),
     ],
 )
 def test_advice_follows_from_the_figures(changed: dict[str, Any], said: str) -> None:
@@ -115,6 +120,8 @@ def test_advice_follows_from_the_figures(changed: dict[str, Any], said: str) -> 
 def test_advice_is_silent_where_its_reason_is_absent() -> None:
     calm = with_gain(0.05, 0.04, 0.06, review_by="person", rejected=[], margin=0.06, target=0.99, arms=[arm("real")])
     assert not any("person review" in one or "variety" in one or "more held-out" in one for one in advise(calm))
+    worse = [arm("real", value=0.9, epochs=2.0), arm("real_stand_in"), arm("real_reviewed", epochs=1.9)]
+    assert not any("stand-in knows" in one or "max_trained_tokens" in one for one in advise(facts(arms=worse)))
 
 
 def test_the_facts_survive_their_file() -> None:

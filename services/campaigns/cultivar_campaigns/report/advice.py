@@ -11,6 +11,7 @@ from cultivar_campaigns.report.facts import ARM_NAMES, Facts
 MANY = 0.25
 FEW_ACCEPTED = 0.5
 TIRED = 30
+ENOUGH = 0.8
 DUPLICATES = ("exact_duplicate", "near_duplicate", "prompt_echo")
 
 
@@ -117,12 +118,26 @@ def few_accepted(facts: Facts) -> str | None:
 def own_messages_do_as_well(facts: Facts) -> str | None:
     """Says to write more seeds where as many real messages did as well."""
     control, reviewed = facts.arm("real_stand_in"), facts.arm("real_reviewed")
+    real = facts.arm("real")
     if control is None or reviewed is None or control.value <= reviewed.value:
+        return None
+    if real is not None and control.value <= real.value:
         return None
     return (
         f"Write more seeds: with the {control.examples - seeds(facts)} messages that the stand-in knows as plain "
         f"training rows the score was {control.value:.3f}, with {reviewed.synthetic} generated ones "
         f"{reviewed.value:.3f}."
+    )
+
+
+def trained_less(facts: Facts) -> str | None:
+    """Says where the bound on trained tokens let an arm with more rows see each of them less often."""
+    real, reviewed = facts.arm("real"), facts.arm("real_reviewed") or facts.arm("real_synthetic")
+    if real is None or reviewed is None or not reviewed.epochs or reviewed.epochs > ENOUGH * real.epochs:
+        return None
+    return (
+        f"Raise train.max_trained_tokens: under it “{ARM_NAMES[reviewed.arm]}” saw each row {reviewed.epochs:.1f} "
+        f"times and “{ARM_NAMES['real']}” {real.epochs:.1f} times, so more rows meant less training on each."
     )
 
 
@@ -162,6 +177,7 @@ RULES: tuple[Callable[[Facts], str | None], ...] = (
     shots_beat_training,
     stand_in_reviewed,
     unreviewed_harm,
+    trained_less,
     too_few_rows,
     one_training_seed,
     own_messages_do_as_well,

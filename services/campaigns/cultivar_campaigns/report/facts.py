@@ -31,7 +31,9 @@ class ArmFact(Fact):
     by_seed: tuple[float, ...]
     examples: int
     synthetic: int
-    evaluation_runs: tuple[str, ...]
+    # How often training saw each row, a mean over training seeds; 0 where it was not trained, or nobody knows.
+    epochs: float = 0.0
+    evaluation_runs: tuple[str, ...] = ()
 
 
 class GainFact(Fact):

@@ -87,6 +87,7 @@ def arm_fact(round_: Round, arm: str) -> ArmFact:
     found: list[dict[str, Any]] = [stage.result["metrics"][round_.config.goal.metric] for stage in evaluations]
     dataset = round_.stages.get(f"dataset/{arm}")
     made = dataset.result if dataset is not None else {}
+    trained = [stage for stage in round_.stages.values() if stage.stage == "train" and stage.arm == arm]
     return ArmFact(
         arm=arm,
         value=fmean(one["value"] for one in found),
@@ -95,6 +96,7 @@ def arm_fact(round_: Round, arm: str) -> ArmFact:
         by_seed=tuple(one["value"] for one in found),
         examples=int(made.get("rows", 0)),
         synthetic=int(made.get("by_role", {}).get("synthetic", 0)),
+        epochs=fmean(stage.result.get("measures", {}).get("epochs", 0.0) for stage in trained) if trained else 0.0,
         evaluation_runs=tuple(stage.child for stage in evaluations),
     )
 

@@ -111,6 +111,7 @@ class Following(TrainerCallback):  # type: ignore[misc]
             "loss": standing.loss,
             "tokens": float(standing.tokens),
             "steps": float(standing.step),
+            "epochs": standing.tokens / max(1, self._run.rows.tokens),
             "trained_share": self._run.rows.trained_share,
             "tokens_per_second": standing.tokens / max(1e-9, self._seconds()),
             "training_seconds": self._seconds(),
