@@ -90,6 +90,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         console_port=0,
         lease_seconds=2.0,
         drain_seconds=1.0,
+        migrate=True,
     )
 
 

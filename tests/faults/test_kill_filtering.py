@@ -8,7 +8,7 @@ from cultivar.filtering.v1 import filtering_pb2 as pb
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar_artifacts import open_store
-from cultivar_service.parts import make_artifact_schema
+from cultivar_service.migration import make_artifact_schema
 from cultivar_service.peers import open_channel
 
 from tests.integration.filtering.crowd import PARENT, crowd, files, finish, until

@@ -13,7 +13,7 @@ from cultivar_artifacts import load_manifest, open_store, read_shards
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_records import from_table
 from cultivar_service.answers import GROUP
-from cultivar_service.parts import make_artifact_schema
+from cultivar_service.migration import make_artifact_schema
 from cultivar_service.peers import open_channel
 
 from tests.processes import Server

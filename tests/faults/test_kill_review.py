@@ -9,7 +9,7 @@ from cultivar.review.v1 import review_pb2 as pb
 from cultivar.review.v1 import review_pb2_grpc
 from cultivar_artifacts import load_manifest, open_store, read_shards
 from cultivar_records import from_table
-from cultivar_service.parts import make_artifact_schema
+from cultivar_service.migration import make_artifact_schema
 from cultivar_service.peers import open_channel
 
 from tests.processes import Server

@@ -10,7 +10,7 @@ from cultivar.training.v1 import training_pb2 as pb
 from cultivar.training.v1 import training_pb2_grpc
 from cultivar_artifacts import open_store
 from cultivar_records import BadRow, TaskKind, read_rows
-from cultivar_service.parts import make_artifact_schema
+from cultivar_service.migration import make_artifact_schema
 from cultivar_service.peers import open_channel
 
 from tests.processes import Server

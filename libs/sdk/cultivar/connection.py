@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ENDPOINT_FILE = "endpoint.json"
+ANY_SERVICE = "*"
 
 
 class NotConnected(Exception):
@@ -14,11 +15,30 @@ class NotConnected(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """The address of a server, the token for it, and the address of its console."""
+    """Where the services are (see `addresses_of`), the token for them, the address of the console, and TLS.
+
+    `tls_ca` is the file of the CA that signed the services' certificates: the system's when empty, and no TLS on
+    loopback. `tls_name` is the name that they are made out to, where it is not the one in the address.
+    """
 
     address: str
     token: str = field(repr=False)
     console: str = ""
+    tls_ca: str = ""
+    tls_name: str = ""
+
+
+def addresses_of(text: str) -> dict[str, str]:
+    """Reads addresses: one for all services, in which `{service}` stands for the name, or `name=address` for each.
+
+    Several are separated by blanks. The address without a name is under ANY_SERVICE. Each is a gRPC target:
+    `host:port`, `dns:///host:port`, `ipv4:host:port,host:port`.
+    """
+    found = {}
+    for one in text.split():
+        name, _, address = one.rpartition("=")
+        found[name or ANY_SERVICE] = address
+    return found
 
 
 def default_data_dir() -> Path:
@@ -30,7 +50,8 @@ def find_connection(data_dir: Path | None = None) -> Connection:
     """Finds the server: CULTIVAR_ADDRESS with CULTIVAR_TOKEN, or the file in the data folder; raises NotConnected."""
     address, token = os.environ.get("CULTIVAR_ADDRESS", ""), os.environ.get("CULTIVAR_TOKEN", "")
     if address and data_dir is None:
-        return Connection(address, token)
+        environment = {name: os.environ.get(f"CULTIVAR_{name.upper()}", "") for name in ("tls_ca", "tls_name")}
+        return Connection(address, token, **environment)
     path = (data_dir or default_data_dir()) / ENDPOINT_FILE
     try:
         written = json.loads(path.read_text())

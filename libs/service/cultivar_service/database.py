@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from cultivar_service.errors import Unavailable
 
 LOCK_TIMEOUT = "5s"
+OTHERS_TIMEOUT = "60s"
 SHARED_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -43,6 +44,7 @@ class Database:
     async def migrate(self, *chains: Path) -> None:
         """Makes the schema and brings the shared tables, then those of each chain, to their newest revision."""
         async with self.begin() as connection:
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{OTHERS_TIMEOUT}'"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
             await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
@@ -63,17 +65,35 @@ class Database:
         await self.engine.dispose()
 
 
-def upgrade(connection: Connection, schema: str, chain: Path) -> None:
-    """Runs the revisions of a folder that the schema lacks; the folder's own name keeps its place in the schema."""
+def no_database(error: BaseException) -> str:
+    """Returns the sentence for a database that does not answer, or that lets this user not in."""
+    said = str(getattr(error.__cause__, "orig", ""))
+    if "FATAL:" not in said:
+        return "the database does not answer: check CULTIVAR_DATABASE_URL, and that it runs"
+    why = said.rpartition("FATAL:")[2].strip().splitlines()[0]
+    return f"the database lets nobody in with these names ({why}): check user and password in CULTIVAR_DATABASE_URL"
+
+
+def script_of(chain: Path) -> tuple[Config, ScriptDirectory]:
+    """Returns the revisions of a folder."""
     config = Config()
     config.set_main_option("script_location", str(chain))
     config.set_main_option("path_separator", "os")
-    script = ScriptDirectory.from_config(config)
+    return config, ScriptDirectory.from_config(config)
+
+
+def revision_table(chain: Path) -> str:
+    """Returns the name of the table that keeps the place of a chain in a schema."""
+    return "shared_revision" if chain == SHARED_MIGRATIONS else "revision"
+
+
+def upgrade(connection: Connection, schema: str, chain: Path) -> None:
+    """Runs the revisions of a folder that the schema lacks."""
+    config, script = script_of(chain)
 
     def steps(revision: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
         return script._upgrade_revs("head", revision)  # type: ignore[arg-type]
 
-    table = "shared_revision" if chain == SHARED_MIGRATIONS else "revision"
     with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
-        environment.configure(connection=connection, version_table=table, version_table_schema=schema)
+        environment.configure(connection=connection, version_table=revision_table(chain), version_table_schema=schema)
         environment.run_migrations()

@@ -16,6 +16,10 @@ CultivarError
 from grpc import StatusCode
 
 
+class StartError(Exception):
+    """Something that a process needs at its start is missing or wrong; the message says what to do."""
+
+
 class CultivarError(Exception):
     """Carries what went wrong to the caller as one status, one reason and one sentence."""
 

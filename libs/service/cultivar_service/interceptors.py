@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pool import Default
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from cultivar_service.draining import Calls
 from cultivar_service.errors import CultivarError, InvalidArgument
 from cultivar_service.logs import log
 from cultivar_service.metrics import CALL_SECONDS, CALLS
@@ -48,9 +49,12 @@ def project_of_request(request: Any) -> str:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps each handler; unknown methods are refused by the server itself."""
 
-    def __init__(self, authenticator: Authenticator, roles: Mapping[str, "auth_pb2.Role.ValueType"]) -> None:
+    def __init__(
+        self, authenticator: Authenticator, roles: Mapping[str, "auth_pb2.Role.ValueType"], calls: Calls
+    ) -> None:
         self._authenticator = authenticator
         self._roles = roles
+        self._calls = calls
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], details: grpc.HandlerCallDetails
@@ -69,18 +73,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             current_principal.set(principal)
 
         async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with observed(method, context):
+            async with self._observed(method, context):
                 await admit(request)
                 return await handler.unary_unary(request, context)
 
         async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with observed(method, context):
+            async with self._observed(method, context):
                 await admit(request)
-                async for response in handler.unary_stream(request, context):
+                responses = handler.unary_stream(request, context)
+                watching = method.rpartition("/")[2].startswith("Watch")
+                async for response in self._calls.until_drained(responses) if watching else responses:
                     yield response
 
         async def upload(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with observed(method, context):
+            async with self._observed(method, context):
                 first = await anext(aiter(requests), None)
                 if first is None:
                     raise InvalidArgument("the stream is empty: send at least one message")
@@ -93,6 +99,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, *coding)
         return grpc.unary_unary_rpc_method_handler(unary, *coding)
+
+    @asynccontextmanager
+    async def _observed(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+        with self._calls.counted():
+            async with observed(method, context):
+                yield
 
 
 async def after(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:

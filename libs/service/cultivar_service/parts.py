@@ -3,23 +3,22 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import grpc
 from cultivar_artifacts import ArtifactStore, S3Settings, open_store
-from cultivar_artifacts.tables import create_artifact_schema
 from cultivar_launchers import Launcher
 from cultivar_models import Endpoint
 
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
+from cultivar_service.errors import StartError
+from cultivar_service.migration import ARTIFACTS, migrate
 from cultivar_service.peers import open_channel
+from cultivar_service.schemas import require_newest, require_usable
 from cultivar_service.settings import Settings
-
-
-class StartError(Exception):
-    """Something that a service needs at its start is missing; the message says what to do."""
 
 
 class Models(Protocol):
@@ -44,16 +43,46 @@ class ServedModels:
 
 @dataclass
 class Parts:
-    """The stores and connections that services are built from."""
+    """The stores and connections that services are built from; each is opened when a service first asks for it."""
 
     settings: Settings
-    store: ArtifactStore
+    address: str
+    token: str
     models: Models
-    channel: grpc.aio.Channel
     launcher: Launcher | None = None
     # Where the web pages listen, once they do so in this process.
     console: str = ""
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _channel: grpc.aio.Channel | None = None
+
+    @cached_property
+    def store(self) -> ArtifactStore:
+        """The artifact store; raises StartError where none is set."""
+        settings = self.settings
+        if not settings.artifacts:
+            raise StartError("no artifact store is set: give CULTIVAR_ARTIFACTS as a folder or s3://bucket/prefix")
+        s3 = S3Settings(
+            endpoint=settings.s3_endpoint,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            tls=settings.s3_tls,
+        )
+        return open_store(settings.artifacts, s3)
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """What reaches all services, those of this process too unless the settings say where they are."""
+        if self._channel is None:
+            ca, name = self.settings.tls_ca, self.settings.tls_name
+            self._channel = open_channel(
+                self.settings.peers or self.address, self.token, tls_ca=str(ca) if ca else "", tls_name=name
+            )
+        return self._channel
+
+    async def close_channel(self) -> None:
+        """Closes what reaches the services; calls under way end."""
+        if self._channel is not None:
+            await self._channel.close()
 
     def console_url(self) -> str:
         """Returns where reviewers reach the web pages; empty where nobody knows."""
@@ -62,10 +91,19 @@ class Parts:
         return settings.console_url.rstrip("/") or self.console or fixed
 
     async def database(self, schema: str, *chains: Path) -> Database:
-        """Opens the schema of a service, at its newest revision; closed with the process."""
+        """Opens the schema of a service with the tables of its chains; closed with the process.
+
+        Raises StartError for a role that may not use the schema, and for a schema that is older than this program.
+        """
+        if not self.settings.database_url:
+            raise StartError("no database is set: give CULTIVAR_DATABASE_URL as postgresql://user@host/database")
+        if self.settings.migrate:
+            await migrate(self.settings.database_url, {schema: chains})
         database = Database(self.settings.database_url, schema)
         self.stack.push_async_callback(database.close)
-        await database.migrate(*chains)
+        await require_usable(database, ARTIFACTS)
+        await require_usable(database, schema)
+        await require_newest(database, *chains)
         return database
 
 
@@ -88,34 +126,7 @@ class Service:
 Build = Callable[[Parts], Awaitable[Service]]
 
 
-async def open_parts(settings: Settings, address: str, token: str) -> Parts:
-    """Opens the store, the shared artifact schema and the channel to the other services."""
-    if not settings.database_url:
-        raise StartError("no database is set: give CULTIVAR_DATABASE_URL as postgresql://user@host/database")
-    if not settings.artifacts:
-        raise StartError("no artifact store is set: give CULTIVAR_ARTIFACTS as a folder or s3://bucket/prefix")
-    s3 = S3Settings(
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        tls=settings.s3_tls,
-    )
-    parts = Parts(
-        settings=settings,
-        store=open_store(settings.artifacts, s3),
-        models=ServedModels(settings.teachers_url, settings.teachers_key.get_secret_value()),
-        channel=open_channel(settings.peers or address, token),
-    )
-    parts.stack.push_async_callback(parts.channel.close)
-    await make_artifact_schema(settings.database_url)
-    return parts
-
-
-async def make_artifact_schema(database_url: str) -> None:
-    """Makes the schema that every service reads and inserts into."""
-    database = Database(database_url, "artifacts", pool_size=1)
-    try:
-        async with database.begin() as connection:
-            await create_artifact_schema(connection)
-    finally:
-        await database.close()
+def open_parts(settings: Settings, address: str, token: str) -> Parts:
+    """Returns the parts of a process that listens at an address."""
+    models = ServedModels(settings.teachers_url, settings.teachers_key.get_secret_value())
+    return Parts(settings, address, token, models)

@@ -1,9 +1,23 @@
-"""How services reach each other: one channel for each address, for the life of the process."""
+"""How services reach each other: a channel for each address, for the life of the process."""
+
+from typing import Any, cast
 
 import grpc
-from cultivar.channel import OPTIONS, credentials
+from cultivar.channel import Routes
+from cultivar.connection import Connection
 
 
-def open_channel(address: str, token: str) -> grpc.aio.Channel:
-    """Opens a channel that sends the token with each call and retries what was UNAVAILABLE."""
-    return grpc.aio.secure_channel(address, credentials(token), options=OPTIONS)
+class PeerRoutes(Routes):
+    """Reaches each service at its own address; stubs take it for one channel of asyncio."""
+
+    async def close(self, grace: float | None = None) -> None:  # type: ignore[override]
+        """Closes every channel."""
+        for channel in self.opened:
+            await channel.close(grace)
+
+
+def open_channel(address: str, token: str, *, tls_ca: str = "", tls_name: str = "") -> grpc.aio.Channel:
+    """Opens what reaches the services at an address (or several, see `addresses_of`), with the token on each call."""
+    connection = Connection(address, token, tls_ca=tls_ca, tls_name=tls_name)
+    secure: Any = grpc.aio.secure_channel
+    return cast(grpc.aio.Channel, PeerRoutes(connection, secure))

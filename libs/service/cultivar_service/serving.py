@@ -12,14 +12,26 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
-from cultivar_service.errors import Unavailable
+from cultivar_service.database import no_database
+from cultivar_service.draining import Calls
+from cultivar_service.errors import StartError, Unavailable
 from cultivar_service.interceptors import CallInterceptor, least_roles
 from cultivar_service.logs import configure_logs, log
-from cultivar_service.parts import Build, Parts, Service, StartError, open_parts
+from cultivar_service.parts import Build, Parts, Service, open_parts
 from cultivar_service.principal import LocalToken, local_token
 from cultivar_service.settings import Settings
+from cultivar_service.tls import server_credentials
 
 READY_SECONDS = 5.0
+TOLD_SECONDS = 0.3
+END_SECONDS = 0.5
+OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 8 << 20),
+    # Clients resolve the address again, and so find replicas that were added.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+]
 
 
 @dataclass(frozen=True)
@@ -37,19 +49,20 @@ class Host:
         self.settings = settings
         self.token = local_token(settings.token_file)
         self._roles: dict[str, auth_pb2.Role.ValueType] = {}
+        self._calls = Calls()
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(LocalToken(self.token), self._roles)],
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)],
+            interceptors=[CallInterceptor(LocalToken(self.token), self._roles, self._calls)], options=OPTIONS
         )
         self._health = health.aio.HealthServicer()
         self.services: list[Service] = []
         self.parts: Parts | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.listening = Listening(*self._bind())
 
     def _bind(self) -> tuple[str, str]:
         host = self.settings.host
         try:
-            port = self._server.add_insecure_port(f"{host}:{self.settings.port}")
+            port = self._add_port(f"{host}:{self.settings.port}")
         except RuntimeError as error:
             raise StartError(in_use(host, self.settings.port, "port")) from error
         try:
@@ -58,15 +71,20 @@ class Host:
             raise StartError(in_use(host, self.settings.metrics_port, "metrics-port")) from error
         return f"{host}:{port}", f"{host}:{metrics.server_port}"
 
+    def _add_port(self, address: str) -> int:
+        if self.settings.tls_certificate is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, server_credentials(self.settings))
+
     async def start(self, builds: Sequence[Build], prepare: Callable[[Parts], None] = lambda parts: None) -> None:
         """Builds the services and serves them; `prepare` may set parts that only this process has."""
         try:
-            self.parts = await open_parts(self.settings, self.listening.address, self.token)
+            self.parts = open_parts(self.settings, self.listening.address, self.token)
+            prepare(self.parts)
+            for build in builds:
+                await self._mount(await build(self.parts))
         except Unavailable as error:
-            raise StartError("the database does not answer: check CULTIVAR_DATABASE_URL, and that it runs") from error
-        prepare(self.parts)
-        for build in builds:
-            await self._mount(await build(self.parts))
+            raise StartError(no_database(error)) from error
         names = [package for service in self.services for package in service.packages]
         self._roles.update(least_roles(names))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -78,7 +96,7 @@ class Host:
                 service.engine.start()
             if service.start is not None:
                 await service.start()
-        self.watching = asyncio.create_task(self._watch_readiness(names))
+        self._watching = asyncio.create_task(self._watch_readiness(names))
 
     async def _mount(self, service: Service) -> None:
         service.add(self._server)
@@ -96,15 +114,26 @@ class Host:
 
     async def stop(self) -> None:
         """Drains: health first, then runs are given back, calls end, and everything is closed."""
-        self.watching.cancel()
-        await self._health.enter_graceful_shutdown()
+        if self._watching is not None:
+            self._watching.cancel()
+            await self._health.enter_graceful_shutdown()
+            await self._drain()
+        if self.parts is not None:
+            await self.parts.close_channel()
+        # What is left are health checks, which would watch for ever, and calls that came in this moment.
+        await self._server.stop(END_SECONDS)
+        if self.parts is not None:
+            await self.parts.stack.aclose()
+
+    async def _drain(self) -> None:
         for service in self.services:
             if service.stop is not None:
                 await service.stop()
-        await asyncio.gather(*(service.engine.drain() for service in self.services if service.engine is not None))
-        await self._server.stop(self.settings.drain_seconds)
-        if self.parts is not None:
-            await self.parts.stack.aclose()
+        # Whoever balances its calls over replicas hears of it before this one takes none any more.
+        told = asyncio.sleep(TOLD_SECONDS if self.settings.peers else 0)
+        engines = [service.engine for service in self.services if service.engine is not None]
+        await asyncio.gather(told, *(engine.drain() for engine in engines))
+        await self._calls.drain(self.settings.drain_seconds)
 
 
 def in_use(host: str, port: int, flag: str) -> str:
@@ -124,7 +153,11 @@ async def until_signal() -> None:
 async def serve(settings: Settings, *builds: Build) -> None:
     """Serves until SIGTERM or SIGINT."""
     host = Host(settings)
-    await host.start(builds)
+    try:
+        await host.start(builds)
+    except StartError:
+        await host.stop()
+        raise
     log.info("serving", address=host.listening.address, metrics=host.listening.metrics)
     await until_signal()
     await host.stop()

@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(7347, ge=0, le=65535, description="The port of /metrics; 0 takes any free one.")
     console_port: int = Field(7346, ge=0, le=65535, description="The port of the web pages; 0 takes any free one.")
     console_url: str = Field("", description="Where reviewers reach the web pages; empty for their host and port.")
-    database_url: str = Field("", description="PostgreSQL, as postgresql://user@host/database.")
+    database_url: str = Field(
+        "", description="PostgreSQL with this service's role, as postgresql://user@host/database."
+    )
     artifacts: str = Field("", description="The artifact store: a folder, or s3://bucket/prefix.")
     s3_endpoint: str = Field("", description="Host and port of an S3 API, when it is not AWS.")
     s3_access_key: str = Field("", description="Access key of the S3 API.")
@@ -31,7 +33,25 @@ class Settings(BaseSettings):
     token_file: Path = Field(
         default_factory=lambda: data_dir() / "token", description="The file of the local token; made when absent."
     )
-    peers: str = Field("", description="Address of the other services; empty for this process itself.")
+    peers: str = Field(
+        "",
+        description="Where the other services are: one address, in which {service} stands for the name, or "
+        "`name=address` for each, separated by blanks; empty for this process itself. An address is a gRPC target: "
+        "host:port, dns:///host:port, ipv4:host:port,host:port.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="The certificate chain to serve with, in PEM; read again when it changes. Empty for no TLS."
+    )
+    tls_key: Path | None = Field(None, description="The private key of the certificate, in PEM.")
+    tls_ca: Path | None = Field(
+        None, description="The CA that signed the other services' certificates, in PEM; empty for the system's."
+    )
+    tls_name: str = Field(
+        "", description="The name that the other services' certificates are made out to, where no address has it."
+    )
+    migrate: bool = Field(
+        False, description="Whether the service brings its schema up to date by itself; `cultivar migrate` does else."
+    )
     teachers_url: str = Field("", description="The teachers application, ending in /v1.")
     teachers_key: SecretStr = Field(SecretStr(""), description="The key of the teachers application.")
     reflection: bool = Field(True, description="Whether gRPC reflection is served.")

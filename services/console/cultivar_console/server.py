@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 from cultivar_service.serving import in_use
 from starlette.types import ASGIApp
 

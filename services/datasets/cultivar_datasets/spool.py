@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from cultivar_artifacts.atomic import disk_errors
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 
 from cultivar_datasets.errors import UploadBroken, UploadBusy
 

@@ -70,7 +70,7 @@ def demo(
 
 def run(program: Coroutine[Any, Any, None]) -> None:
     """Runs a program to its end; what is missing at its start ends it with one sentence and status 1."""
-    from cultivar_service.parts import StartError
+    from cultivar_service.errors import StartError
 
     try:
         asyncio.run(program)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from cultivar_evaluation.__main__ import build as evaluation
 from cultivar_filtering.__main__ import build as filtering
 from cultivar_generation.__main__ import build as generation
 from cultivar_review.__main__ import build as review
-from cultivar_service.parts import Build, StartError
+from cultivar_service.errors import StartError
+from cultivar_service.parts import Build
 from cultivar_training.__main__ import build as training
 
 BUILDS: dict[str, Build] = {

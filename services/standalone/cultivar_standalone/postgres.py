@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 
 STOP_SECONDS = 15.0
 

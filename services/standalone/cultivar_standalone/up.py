@@ -56,7 +56,7 @@ async def run_up(
 
 async def embed(settings: Settings, folder: Path, stack: AsyncExitStack) -> Settings:
     """Fills in what the settings leave to this machine: database, artifact folder, token, teachers' key."""
-    given: dict[str, object] = {"token_file": folder / "token"}
+    given: dict[str, object] = {"token_file": folder / "token", "migrate": True}
     if not settings.database_url:
         server = await asyncio.to_thread(start_postgres, folder / "postgres")
         stack.callback(server.stop)

@@ -11,7 +11,7 @@ from cultivar.review.v1 import review_pb2 as pb
 from cultivar.review.v1 import review_pb2_grpc
 from cultivar_console.__main__ import build as console
 from cultivar_review.__main__ import build as review
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 from cultivar_service.serving import Host
 
 from tests.conftest import Start

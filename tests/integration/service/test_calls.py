@@ -10,7 +10,7 @@ import pytest
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar_generation.__main__ import build
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 from cultivar_service.peers import open_channel
 from cultivar_service.serving import Host
 from cultivar_service.settings import Settings

@@ -11,7 +11,7 @@ from cultivar_service.audit import audit_runs
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine, Hold, Settled, Wait
 from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
-from cultivar_service.parts import make_artifact_schema
+from cultivar_service.migration import make_artifact_schema
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -10,7 +10,7 @@ import pytest
 from cultivar_artifacts import StoreFull
 from cultivar_datasets.errors import UploadBroken, UploadBusy
 from cultivar_datasets.spool import Spool
-from cultivar_service.parts import StartError
+from cultivar_service.errors import StartError
 
 SHA = "a" * 64
 
