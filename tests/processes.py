@@ -12,9 +12,8 @@ from cultivar.connection import ENDPOINT_FILE, Connection, find_connection
 class Server:
     """A `cultivar up` on one data folder."""
 
-    def __init__(self, data_dir: Path, *flags: str, module: str = "cultivar_standalone") -> None:
+    def __init__(self, data_dir: Path, *flags: str) -> None:
         self.data_dir = data_dir
-        self.module = module
         self.flags = flags
         self.process: asyncio.subprocess.Process | None = None
 
@@ -25,7 +24,7 @@ class Server:
         ports = ("--port", "0", "--metrics-port", "0", "--console-port", "0")
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", self.module, "--data-dir", str(self.data_dir), *ports, *self.flags),
+            *("-m", "cultivar_standalone", "--data-dir", str(self.data_dir), *ports, *self.flags),
             stderr=(self.data_dir / "up.log").open("ab"),
             env={**os.environ, "CULTIVAR_LEASE_SECONDS": "2"},
         )

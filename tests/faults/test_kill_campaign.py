@@ -21,19 +21,19 @@ from tests.whole import ends_whole
 
 STAGES = ("import", "generate", "filter", "review", "dataset", "train", "evaluate")
 IN_FLIGHT = 8
-SCRIPTED = "tests.faults.scripted_up"
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("killed_in", STAGES)
 async def test_a_campaign_killed_in_any_stage_ends_whole(
-    database_url: str, tmp_path: Path, teacher: FakeTeacher, killed_in: str
+    database_url: str, tmp_path: Path, teacher: FakeTeacher, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
+    monkeypatch.setenv("CULTIVAR_TRAINING_LAUNCHER", "fake")
     teacher.settings = FakeSettings(latency_s=0.05)
     store = tmp_path / "artifacts"
     store.mkdir()
     flags = ("--database-url", database_url, "--artifacts", str(store), "--teachers-url", teacher.url)
-    server = Server(tmp_path / "data", *flags, module=SCRIPTED)
+    server = Server(tmp_path / "data", *flags)
     channel = await open_server(server)
     await register(channel, teacher)
     campaign = await create(channel, config(await upload_all(channel)))

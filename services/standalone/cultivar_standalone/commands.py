@@ -1,6 +1,6 @@
-"""The commands that this package adds to the command line: `cultivar up` and `cultivar demo`.
+"""The commands that this package adds to the command line: `cultivar up`, `cultivar demo` and `cultivar migrate`.
 
-The command line loads this file for every command, so what the services need is imported when one of these two runs.
+The command line loads this file for every command, so what the services need is imported when one of them runs.
 """
 
 import asyncio
@@ -68,6 +68,24 @@ def demo(
     run(Demo(campaign, output, review == "me", folder).run(settings, announce))
 
 
+def migrate(
+    database_url: Annotated[
+        str, typer.Option(envvar="CULTIVAR_DATABASE_URL", help="PostgreSQL, with a role that owns the database.")
+    ],
+    role_prefix: Annotated[
+        str, typer.Option(help="The role of each service is this and its name; empty to let no role in.")
+    ] = "cultivar_",
+    make_roles: Annotated[bool, typer.Option(help="Makes roles that are not there.")] = False,
+    passwords: Annotated[
+        Path | None, typer.Option(help="A folder with a file for each service that holds its role's password.")
+    ] = None,
+) -> None:
+    """Brings the schema of every service to its newest revision, and lets the role of each service into its own."""
+    from cultivar_standalone.migrating import Migration
+
+    run(Migration(database_url, role_prefix, make_roles, passwords).run(typer.echo))
+
+
 def run(program: Coroutine[Any, Any, None]) -> None:
     """Runs a program to its end; what is missing at its start ends it with one sentence and status 1."""
     from cultivar_service.errors import StartError
@@ -91,3 +109,4 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(up)
     app.command()(demo)
+    app.command()(migrate)

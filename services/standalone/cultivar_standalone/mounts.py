@@ -1,13 +1,18 @@
 """The services that one process can mount, by name. To add one, add its row."""
 
+from cultivar_campaigns.__main__ import MIGRATIONS as CAMPAIGNS
 from cultivar_campaigns.__main__ import build as campaigns
 from cultivar_console.__main__ import build as console
+from cultivar_datasets.__main__ import MIGRATIONS as DATASETS
 from cultivar_datasets.__main__ import build as datasets
 from cultivar_evaluation.__main__ import build as evaluation
 from cultivar_filtering.__main__ import build as filtering
+from cultivar_generation.__main__ import MIGRATIONS as GENERATION
 from cultivar_generation.__main__ import build as generation
+from cultivar_review.__main__ import MIGRATIONS as REVIEW
 from cultivar_review.__main__ import build as review
 from cultivar_service.errors import StartError
+from cultivar_service.migration import Schemas
 from cultivar_service.parts import Build
 from cultivar_training.__main__ import build as training
 
@@ -21,6 +26,17 @@ BUILDS: dict[str, Build] = {
     "review": review,
     "training": training,
 }
+
+SCHEMAS: Schemas = {
+    "campaigns": (CAMPAIGNS,),
+    "datasets": (DATASETS,),
+    "evaluation": (),
+    "filtering": (),
+    "generation": (GENERATION,),
+    "review": (REVIEW,),
+    "training": (),
+}
+"""The schema of each service that has one, with the migrations of its own tables."""
 
 
 def chosen(only: str) -> list[Build]:

@@ -11,6 +11,7 @@ from cultivar_service.serving import main
 
 from cultivar_training import store
 from cultivar_training.codec import COLLECTION
+from cultivar_training.fake_program import fake_launcher
 from cultivar_training.programs import Programs
 from cultivar_training.runner import TrainingWork, left_folders, remove_folders, runs_folder
 from cultivar_training.service import TrainingServicer
@@ -47,7 +48,10 @@ async def build(parts: Parts) -> Service:
 
 
 def find_programs(parts: Parts, settings: TrainingSettings) -> Programs | None:
-    """Returns programs on the process's Ray, or on the one that the settings name; None where there is neither."""
+    """Returns programs on the process's Ray, or what the settings name in its place; None where there is neither."""
+    if settings.training_launcher == "fake":
+        # A script has ended with its run, so there is nothing to keep for the next one.
+        return Programs(fake_launcher(), settings.folder.absolute() / "programs", 0)
     launcher = parts.launcher
     if launcher is None and settings.ray_address:
         launcher = StandingRayLauncher(settings.ray_address, settings.folder)

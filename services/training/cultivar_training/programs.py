@@ -40,6 +40,7 @@ class Programs:
         self._folder = folder
         self._idle_seconds = idle_seconds
         self._idle: dict[asyncio.Task[None], Running] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def begin(self, program: Program) -> Running:
         """Hands a run to a waiting program of the same shape, or starts one; raises what the launcher raises."""
@@ -58,7 +59,12 @@ class Programs:
         return Running(job, job.events(), shape, inbox)
 
     def keep(self, running: Running) -> None:
-        """Lets a program that has given its result wait for the next run."""
+        """Lets a program that has given its result wait for the next run, or ends it where none is kept."""
+        if not self._idle_seconds:
+            ending = asyncio.create_task(self.end(running))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            return
         waiting = asyncio.create_task(self._outlast(running))
         self._idle[waiting] = running
         waiting.add_done_callback(lambda task: self._idle.pop(task, None))
@@ -71,6 +77,7 @@ class Programs:
     async def close(self) -> None:
         """Stops the programs that wait."""
         await self._stop_waiting()
+        await asyncio.gather(*self._ending)
 
     def _take(self, shape: tuple[int, int]) -> Running | None:
         for task, running in self._idle.items():

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from cultivar_service.settings import Settings
 from pydantic import Field
@@ -30,6 +31,9 @@ class TrainingSettings(Settings):
         ge=0,
         description="How long a program whose run has ended waits for the next one: its workers hold memory meanwhile, "
         "and the next run begins in a tenth of the time.",
+    )
+    training_launcher: Literal["ray", "fake"] = Field(
+        "ray", description="What runs training programs; `fake` trains nothing, to try out the loop without Ray."
     )
     ray_address: str = Field(
         "", description="A standing Ray cluster, as host:port or ray://host:port, for a service that runs alone."

@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+import pytest
 from cultivar.audit.v1 import audit_pb2
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
@@ -14,10 +15,10 @@ from cultivar.review.v1 import review_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2_grpc
 from cultivar_models.fake import FakeTeacher
+from cultivar_training.__main__ import build as training
 
 from tests.conftest import Start
 from tests.integration.campaigns.loop import PARENT, config, create, finish, register, stage, upload_all
-from tests.integration.campaigns.scripted import scripted
 from tests.integration.campaigns.test_gates_and_ends import BUILDS
 
 STUBS = (
@@ -29,6 +30,14 @@ STUBS = (
     review_pb2_grpc.ReviewServiceStub,
     training_pb2_grpc.TrainingServiceStub,
 )
+
+
+@pytest.fixture(autouse=True)
+def fake_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets training train nothing."""
+    monkeypatch.setenv("CULTIVAR_TRAINING_LAUNCHER", "fake")
+
+
 ARMS = ("base", "base_with_shots", "real", "real_stand_in", "real_synthetic", "real_reviewed")
 
 
@@ -46,7 +55,7 @@ async def audited(channel: grpc.aio.Channel) -> list[str]:
 async def test_the_whole_loop_ends_in_a_report_whose_figures_are_those_of_the_services(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    host = await start(*BUILDS, scripted(), teachers_url=teacher.url)
+    host = await start(*BUILDS, training, teachers_url=teacher.url)
     assert host.parts is not None
     channel = host.parts.channel
     await register(channel, teacher)
@@ -86,7 +95,7 @@ async def every_parent_exists(channel: grpc.aio.Channel, campaign: pb.Campaign) 
 async def test_a_campaign_whose_filters_keep_nothing_goes_on_with_the_seeds_alone(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    host = await start(*BUILDS, scripted(), teachers_url=teacher.url)
+    host = await start(*BUILDS, training, teachers_url=teacher.url)
     assert host.parts is not None
     channel = host.parts.channel
     await register(channel, teacher)
