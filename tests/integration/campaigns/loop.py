@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections import Counter
 from typing import Any
 
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
 from cultivar.datasets.v1 import datasets_pb2, datasets_pb2_grpc
 from cultivar.generation.v1 import generation_pb2, generation_pb2_grpc
+from cultivar_artifacts import ArtifactStore, load_manifest, read_shards
 from cultivar_models.fake import FakeTeacher
+from cultivar_records import from_table
 from cultivar_service.struct_codec import encode_struct
 
 PARENT = "projects/default"
@@ -102,3 +105,13 @@ async def finish(channel: Any, campaign: pb.Campaign) -> pb.Campaign:
 def stage(campaign: pb.Campaign, key: str) -> pb.Stage:
     """Returns a stage of a campaign."""
     return next(each for each in campaign.stages if each.key == key)
+
+
+async def no_example_twice(store: ArtifactStore, campaign: pb.Campaign) -> None:
+    """Asserts that candidates are kept or rejected once each."""
+    found = {}
+    for key, kind in (("generate", "candidates"), ("filter", "kept"), ("filter", "rejected")):
+        manifest = await load_manifest(store, "default", stage(campaign, key).artifacts[kind].split("/")[-1])
+        found[kind] = [one.id async for table in read_shards(store, manifest) for one in from_table(table)]
+    assert Counter(found["candidates"]).most_common(1)[0][1] == 1
+    assert sorted(found["kept"] + found["rejected"]) == sorted(found["candidates"])
