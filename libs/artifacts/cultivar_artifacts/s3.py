@@ -3,11 +3,13 @@
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import BinaryIO, cast
 
 from minio import Minio
 from minio.commonconfig import REPLACE, CopySource
+from minio.datatypes import Object
 from minio.error import InvalidResponseError, MinioException, S3Error
 from minio.helpers import MAX_MULTIPART_COUNT, check_bucket_name
 from urllib3 import PoolManager, Retry, Timeout
@@ -19,6 +21,9 @@ from cultivar_artifacts.errors import ArtifactInvalid, ArtifactMissing, BucketMi
 
 PART_BYTES = 16 << 20
 """Bytes in one part of a large upload, until 10,000 parts are not enough."""
+
+CLOCK_STEP = timedelta(seconds=1)
+"""The step in which S3 tells when an object was put."""
 
 _MISSING = {"NoSuchKey", "NoSuchVersion"}
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
@@ -102,18 +107,22 @@ class S3Store(CheckedStore):
             response.release_conn()
 
     def _size(self, key: str) -> int | None:
+        found = self._stat(key)
+        return None if found is None else found.size
+
+    def _stat(self, key: str) -> Object | None:
         with self._reported(key):
             try:
-                size: int | None = self._client.stat_object(self._bucket, self._prefix + key).size
+                return self._client.stat_object(self._bucket, self._prefix + key)
             except S3Error as error:
                 if error.code not in _MISSING:
                     raise
                 self._require_bucket()
                 return None
-        return size
 
     def _refresh(self, key: str, size: int) -> bool:
-        if self._size(key) != size:
+        before = self._stat(key)
+        if before is None or before.size != size:
             return False
         source = CopySource(self._bucket, self._prefix + key)
         try:
@@ -122,7 +131,9 @@ class S3Store(CheckedStore):
                 self._client.copy_object(self._bucket, self._prefix + key, source, metadata_directive=REPLACE)
         except ArtifactMissing:
             return False
-        return True
+        # Some servers take the copy and leave the time as it was: to them the object is sent again.
+        after = self._stat(key)
+        return after is not None and (_modified(after) > _modified(before) or _age(after) <= CLOCK_STEP)
 
     def _remove(self, key: str) -> None:
         with self._reported(key):
@@ -170,6 +181,16 @@ class S3Store(CheckedStore):
                 f"{where} does not answer as one ({type(error).__name__}{status}): check that it runs, that its "
                 "address is right, and whether it speaks TLS"
             ) from error
+
+
+def _modified(found: Object) -> datetime:
+    return found.last_modified or datetime.min.replace(tzinfo=UTC)
+
+
+def _age(found: Object) -> timedelta:
+    """Tells how long ago an object was put, by the server's own clock."""
+    now = parsedate_to_datetime(found.metadata["Date"]) if found.metadata else datetime.now(UTC)
+    return now - _modified(found)
 
 
 def _pool(settings: S3Settings) -> PoolManager:

@@ -85,7 +85,7 @@ def subject(s3_settings: S3Settings, client: Minio, bucket: str) -> Subject:
         found = [item.object_name or "" for item in client.list_objects(bucket, recursive=True)]
         return sorted(name.removeprefix("unit/") for name in found)
 
-    return Subject(open_store(f"s3://{bucket}/unit", s3_settings), overwrite, keys, clock_step_s=1.1)
+    return Subject(open_store(f"s3://{bucket}/unit", s3_settings), overwrite, keys, clock_step_s=2.1)
 
 
 @pytest.fixture
