@@ -1,5 +1,6 @@
 """What services are wired from, and what a service gives to be served."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
-from cultivar_artifacts import ArtifactStore, S3Settings, open_store
+from cultivar_artifacts import ArtifactStore, BucketMissing, S3Settings, StoreUnavailable, open_store
 from cultivar_launchers import Launcher
 from cultivar_models import Endpoint
 
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.errors import StartError
+from cultivar_service.logs import log
 from cultivar_service.migration import ARTIFACTS, migrate
 from cultivar_service.peers import open_channel
 from cultivar_service.schemas import require_newest, require_usable
@@ -27,6 +29,9 @@ class Models(Protocol):
     async def endpoint(self, model: str) -> Endpoint:
         """Returns the endpoint of a model, starting the application at its first use."""
         ...
+
+
+STORE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,17 @@ class Parts:
             tls=settings.s3_tls,
         )
         return open_store(settings.artifacts, s3)
+
+    async def require_bucket(self) -> None:
+        """Raises StartError where the store that a service asked for has no bucket; one that is away may come back."""
+        if "store" not in self.__dict__:
+            return
+        try:
+            await asyncio.wait_for(self.store.exists("default", "0" * 64), STORE_SECONDS)
+        except BucketMissing as error:
+            raise StartError(str(error)) from error
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("store_away", error=type(error).__name__)
 
     @property
     def channel(self) -> grpc.aio.Channel:

@@ -83,6 +83,7 @@ class Host:
             prepare(self.parts)
             for build in builds:
                 await self._mount(await build(self.parts))
+            await self.parts.require_bucket()
         except Unavailable as error:
             raise StartError(no_database(error)) from error
         names = [package for service in self.services for package in service.packages]

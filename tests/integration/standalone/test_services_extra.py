@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cultivar_standalone.mounts import BUILDS
+from cultivar_standalone.mounts import SCHEMAS
 
 ROOT = Path(__file__).parents[3]
 NO_DATABASE = "no database is set: give CULTIVAR_DATABASE_URL"
@@ -29,7 +29,7 @@ def python() -> Iterator[str]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("service", sorted(BUILDS))
+@pytest.mark.parametrize("service", sorted(SCHEMAS))
 def test_a_service_starts_with_the_services_extra_alone(python: str, service: str, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CULTIVAR_PORT": "0", "CULTIVAR_METRICS_PORT": "0"}
     ended = subprocess.run(
