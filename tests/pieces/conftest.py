@@ -18,7 +18,8 @@ from minio import Minio
 from tests.pieces.pieces import Pieces
 from tests.s3_servers import s3_server
 
-SEEDS = range(10) if os.environ.get("LONG") else range(1)
+LONG = bool(os.environ.get("LONG"))
+SEEDS = range(10) if LONG else range(1)
 
 
 @dataclass

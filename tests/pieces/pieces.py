@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.s3_servers import free_port
 
 TLS_NAME = "cultivar.test"
-START_SECONDS = 90.0
+START_SECONDS = 180.0
+LOOK_SECONDS = 0.5
 STOP_SECONDS = 30.0
 
 
@@ -55,7 +56,7 @@ class Replica:
             while not await self.serves(ca):
                 assert self.process is not None
                 assert self.process.returncode is None, self.last_words()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def serves(self, ca: bytes) -> bool:
         """Tells whether its health is SERVING."""

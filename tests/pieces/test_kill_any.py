@@ -13,15 +13,19 @@ from cultivar.cli.audit import SERVICES
 from cultivar.run.v1 import run_pb2
 
 from tests.integration.campaigns.loop import config, create, no_example_twice, register, stage, upload_all
-from tests.pieces.conftest import SEEDS, Cluster
+from tests.pieces.conftest import LONG, SEEDS, Cluster
+from tests.pieces.pieces import Replica
 from tests.whole import holds
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(480)]
 SMALL: dict[str, Any] = {
     "generate": [{"strategy": "expand", "count": 12}, {"strategy": "rewrite", "count": 6}],
     "train": {"seeds": [1], "epochs": 1},
     "evaluate": {"arms": ["base", "real", "real_reviewed"]},
 }
+# Several in one campaign, so that all of them are killed within the minutes of CI; LONG=1 kills each alone.
+TOGETHER = (("campaigns", "datasets"), ("evaluation", "filtering"), ("generation", "review", "training"))
+KILLED = [(service,) for service in SERVICES] if LONG else list(TOGETHER)
 CAMPAIGN_SECONDS = 180.0
 AWAY_SECONDS = 2.0
 took: list[float] = []
@@ -58,20 +62,27 @@ async def test_a_campaign_goes_through_two_replicas_of_every_service(cluster: Cl
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("services", KILLED, ids="+".join)
 async def test_a_campaign_ends_whole_when_a_process_is_killed_at_any_time(
-    cluster: Cluster, service: str, seed: int
+    cluster: Cluster, services: tuple[str, ...], seed: int
 ) -> None:
-    chance = random.Random(f"{service} {seed}")
-    victim = chance.choice(cluster.pieces.of(service))
+    chance = random.Random(f"{services} {seed}")
     channel = cluster.pieces.channel()
     await register(channel, cluster.teacher)
     campaign = await create(channel, config(await upload_all(channel), **SMALL))
     finishing = asyncio.create_task(finish(channel, campaign))
-    await asyncio.sleep(chance.uniform(0, took[0] if took else 10.0))
-    await victim.kill()
-    await asyncio.sleep(chance.uniform(0, AWAY_SECONDS))
-    await victim.start()
+    victims = [chance.choice(cluster.pieces.of(service)) for service in services]
+    moments = [(chance.uniform(0, took[0] if took else 10.0), chance.uniform(0, AWAY_SECONDS)) for _ in victims]
+    await asyncio.gather(*(struck(victim, *when) for victim, when in zip(victims, moments, strict=True)))
     await ends_whole(cluster, await finishing)
-    await victim.until_ready(cluster.pieces.ca)
+    for victim in victims:
+        await victim.until_ready(cluster.pieces.ca)
     await channel.close()
+
+
+async def struck(victim: Replica, after: float, away: float) -> None:
+    """Kills a process some seconds from now, and starts it again some seconds later."""
+    await asyncio.sleep(after)
+    await victim.kill()
+    await asyncio.sleep(away)
+    await victim.start()

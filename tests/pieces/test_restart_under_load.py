@@ -20,7 +20,7 @@ from cultivar.training.v1 import training_pb2, training_pb2_grpc
 
 from tests.pieces.conftest import Cluster
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(480)]
 PARENT = "projects/default"
 PAUSE_SECONDS = 0.05
 Call = Callable[[], Awaitable[Any]]
