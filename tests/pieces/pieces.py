@@ -95,7 +95,7 @@ class Pieces:
         self.token = local_token(folder / "token")
         self.ca = make_certificates(folder)
         common = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **{name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ},
             "CULTIVAR_METRICS_PORT": "0",
             "CULTIVAR_CONSOLE_PORT": "0",
             "CULTIVAR_TOKEN_FILE": str(folder / "token"),

@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from cultivar.auth.v1 import auth_pb2
@@ -164,11 +166,12 @@ async def serve(settings: Settings, *builds: Build) -> None:
     await host.stop()
 
 
-def main(settings: Settings, *builds: Build) -> None:
+def main(settings_type: type[Settings], *builds: Build) -> None:
     """Runs a service as a program; a missing part ends it with one sentence and status 1."""
-    configure_logs(settings.log_format)
     with suppress(KeyboardInterrupt):
         try:
+            settings = settings_type.from_command_line(f"python -m {Path(sys.argv[0]).parent.name}")
+            configure_logs(settings.log_format)
             asyncio.run(serve(settings, *builds))
         except StartError as error:
             raise SystemExit(f"cultivar: {error}") from error

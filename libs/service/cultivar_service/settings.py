@@ -1,10 +1,23 @@
-"""The settings that every service has; each is an environment variable `CULTIVAR_…` or a field of a file."""
+"""The settings that every service has: each is a flag, an environment variable, or a key of a YAML file."""
 
+import os
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from cultivar_service.errors import StartError
+
+FILE_VARIABLE = "CULTIVAR_SETTINGS_FILE"
 
 
 def data_dir() -> Path:
@@ -13,9 +26,13 @@ def data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """Settings of a service."""
+    """Each setting is a flag; or the environment variable CULTIVAR_ and its name, in capitals with underscores; or a
+    key, with underscores, of the YAML file that CULTIVAR_SETTINGS_FILE names. A flag goes before the environment, and
+    that before the file."""
 
-    model_config = SettingsConfigDict(env_prefix="CULTIVAR_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CULTIVAR_", extra="ignore", cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True
+    )
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(7345, ge=0, le=65535, description="The gRPC port; 0 takes any free one.")
@@ -59,3 +76,41 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(15.0, gt=0, description="How long a run stays with a replica that fell silent.")
     drain_seconds: float = Field(10.0, ge=0, description="How long calls and runs may go on after SIGTERM.")
     log_format: Literal["json", "console"] = Field("json", description="How log lines are written.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads the environment, then the file."""
+        file = os.environ.get(FILE_VARIABLE)
+        return init_settings, env_settings, *([YamlConfigSettingsSource(settings_cls, file)] if file else [])
+
+    @classmethod
+    def extending(cls, settings: "Settings") -> Self:
+        """Adds the settings of one service, from environment and file, to those of a process of several."""
+        return settings if isinstance(settings, cls) else cls(**settings.model_dump())
+
+    @classmethod
+    def from_command_line(cls, program: str) -> Self:
+        """Reads flags, environment and file; raises StartError for what is wrong, and ends the program for --help."""
+        file = os.environ.get(FILE_VARIABLE)
+        if file and not Path(file).is_file():
+            raise StartError(f"{file} does not exist: correct {FILE_VARIABLE}")
+        try:
+            parser = ArgumentParser(prog=program, description=Settings.__doc__)
+            flags: CliSettingsSource[ArgumentParser] = CliSettingsSource(cls, root_parser=parser, cli_parse_args=True)
+            return cls(_cli_settings_source=flags)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = "_".join(str(part) for part in first["loc"])
+            flag = name.replace("_", "-")
+            raise StartError(
+                f"the setting {name} is wrong: {first['msg']}; correct CULTIVAR_{name.upper()} or --{flag}"
+            ) from error
+        except SettingsError as error:
+            raise StartError(str(error)) from error

@@ -9,7 +9,6 @@ from cultivar_service.logs import log
 from cultivar_service.parts import Parts, Service
 from cultivar_service.runs import Runs
 from cultivar_service.serving import main
-from cultivar_service.settings import Settings
 
 from cultivar_datasets.files import Files
 from cultivar_datasets.runner import ImportWork
@@ -52,8 +51,8 @@ class Sweeper:
 
 async def build(parts: Parts, settings: DatasetsSettings | None = None) -> Service:
     """Builds the service from its parts, with its own settings from the environment unless they are given."""
-    own = settings or DatasetsSettings()
-    spool = Spool(own.spool, own.abandoned_hours * 3600)
+    own = settings or DatasetsSettings.extending(parts.settings)
+    spool = Spool(own.datasets_spool, own.datasets_abandoned_hours * 3600)
     await asyncio.to_thread(spool.prepare)
     database = await parts.database("datasets", MIGRATIONS)
     works: dict[str, Work] = {
@@ -61,7 +60,7 @@ async def build(parts: Parts, settings: DatasetsSettings | None = None) -> Servi
         VERSION: VersionWork(database, parts.store, spool.folder),
     }
     engine = Engine(database, works, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
-    files = Files(database, parts.store, spool, own.most_file_bytes)
+    files = Files(database, parts.store, spool, own.datasets_most_file_bytes)
     imports, versions = Runs(database, IMPORT, "importRuns"), Runs(database, VERSION, "datasetVersions")
     servicer = DatasetsServicer(database, parts.store, files, engine, imports, versions)
     sweeper = Sweeper(spool)
@@ -77,4 +76,4 @@ async def build(parts: Parts, settings: DatasetsSettings | None = None) -> Servi
 
 
 if __name__ == "__main__":
-    main(Settings(), build)
+    main(DatasetsSettings, build)

@@ -29,4 +29,4 @@ async def build(parts: Parts) -> Service:
 
 
 if __name__ == "__main__":
-    main(Settings(), build)
+    main(Settings, build)

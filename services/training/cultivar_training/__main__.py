@@ -15,14 +15,14 @@ from cultivar_training.fake_program import fake_launcher
 from cultivar_training.programs import Programs
 from cultivar_training.runner import TrainingWork, left_folders, remove_folders, runs_folder
 from cultivar_training.service import TrainingServicer
-from cultivar_training.settings import TrainingSettings, training_settings
+from cultivar_training.settings import TrainingSettings
 
 KIND = "training"
 
 
 async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
-    settings = training_settings(parts.settings)
+    settings = TrainingSettings.extending(parts.settings)
     database = await parts.database(KIND)
     programs = find_programs(parts, settings)
     work = TrainingWork(parts.store, programs, settings)
@@ -62,4 +62,4 @@ def find_programs(parts: Parts, settings: TrainingSettings) -> Programs | None:
 
 
 if __name__ == "__main__":
-    main(TrainingSettings(), build)
+    main(TrainingSettings, build)

@@ -47,8 +47,3 @@ class TrainingSettings(Settings):
     def threads(self, workers: int) -> int:
         """Returns the threads of each of some processes: together they take the cores and do not fight for them."""
         return self.training_threads or max(1, (os.cpu_count() or 1) // workers)
-
-
-def training_settings(settings: Settings) -> TrainingSettings:
-    """Adds training's own settings, from the environment, to those of the process."""
-    return TrainingSettings(**settings.model_dump())

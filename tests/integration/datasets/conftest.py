@@ -125,7 +125,7 @@ def serve(start: Start, tmp_path: Path) -> Callable[..., Any]:
     """Starts the service with its spool in the test's folder; `prepare` may change its parts, the rest its settings."""
 
     async def serve(prepare: Prepare = lambda parts: None, **changed: Any) -> Served:
-        own = DatasetsSettings(**{"spool": tmp_path / "spool", **changed})
+        own = DatasetsSettings(**{"datasets_spool": tmp_path / "spool", **changed})
 
         async def prepared(parts: Parts) -> Service:
             prepare(parts)
@@ -133,7 +133,7 @@ def serve(start: Start, tmp_path: Path) -> Callable[..., Any]:
 
         host = await start(prepared)
         assert host.parts is not None
-        return Served(host, datasets_pb2_grpc.DatasetsServiceStub(host.parts.channel), own.spool)
+        return Served(host, datasets_pb2_grpc.DatasetsServiceStub(host.parts.channel), own.datasets_spool)
 
     return serve
 

@@ -134,7 +134,7 @@ async def test_an_abandoned_upload_is_gone_after_a_day(serve: Serve) -> None:
     for path in (old, young):
         path.write_bytes(b"half of it")
     os.utime(old, (time.time() - 25 * 3600,) * 2)
-    again = await serve(spool=served.spool)
+    again = await serve(datasets_spool=served.spool)
     await until(again, SHA, 0)
     assert (await received(again, "b" * 64)).received == 10
 

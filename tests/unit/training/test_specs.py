@@ -7,7 +7,7 @@ from cultivar_models.weights import SHIPPED
 from cultivar_service.settings import Settings
 from cultivar_training.codec import decode_spec, encode_spec
 from cultivar_training.plan import BASE_MODELS
-from cultivar_training.settings import TrainingSettings, training_settings
+from cultivar_training.settings import TrainingSettings
 
 from tests.seeds import TASK
 
@@ -43,6 +43,6 @@ def test_the_cores_are_shared_out_among_workers_unless_the_settings_say_otherwis
 
 
 def test_settings_of_the_process_stay_and_the_folder_lies_beside_the_token(tmp_path: Path) -> None:
-    settings = training_settings(Settings(token_file=tmp_path / "token", run_slots=9))
+    settings = TrainingSettings.extending(Settings(token_file=tmp_path / "token", run_slots=9))
     assert settings.run_slots == 9
     assert settings.folder == tmp_path / "training"
