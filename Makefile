@@ -40,6 +40,9 @@ test-model: setup ## Runs the tests with the real small model, Ray Serve and Ray
 test-faults: setup ## Runs the kill -9 tests and the other faults.
 	$(BIN)/python -m pytest tests/faults $(PARALLEL) $(PYTEST)
 
+test-pieces: setup ## Runs two replicas of every service as processes, with TLS and S3, and kills them; LONG=1 kills each.
+	$(BIN)/python -m pytest tests/pieces $(PYTEST)
+
 bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 6 minutes).
 	$(BIN)/python -m benchmarks
 
