@@ -1,11 +1,14 @@
 """The artifact store in a bucket of any S3-compatible store, through the `minio` client."""
 
+import asyncio
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import BinaryIO, cast
+from uuid import uuid4
 
 from minio import Minio
 from minio.commonconfig import REPLACE, CopySource
@@ -56,6 +59,7 @@ class S3Store(CheckedStore):
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._settings = settings
         self._bucket_seen = False
+        self._pool = _pool(settings)
         try:
             check_bucket_name(bucket, strict=True, s3_check=True)
             self._client = Minio(
@@ -64,12 +68,30 @@ class S3Store(CheckedStore):
                 secret_key=settings.secret_key,
                 region=settings.region,
                 secure=settings.tls,
-                http_client=_pool(settings),
+                http_client=self._pool,
             )
         except ValueError as error:
             raise ArtifactInvalid(
                 f"the S3 store cannot be addressed: {error}; use s3://bucket/prefix, and host:port as the endpoint"
             ) from error
+
+    async def honours_conditions(self) -> bool:
+        """Tells whether the server refuses to write over an object when asked to (If-None-Match), which we never do.
+
+        Leaves nothing behind. Raises `StoreUnavailable` and `BucketMissing`.
+        """
+        return await asyncio.to_thread(self._probe_conditions)
+
+    def _probe_conditions(self) -> bool:
+        key = f"{self._prefix}probe-{uuid4().hex}"
+        with self._reported("a probe"):
+            url = self._client.presigned_put_object(self._bucket, key)
+            try:
+                asked = {"If-None-Match": "*"}
+                first, second = (self._pool.request("PUT", url, body=b"probe", headers=asked).status for _ in range(2))
+            finally:
+                self._client.remove_object(self._bucket, key)
+        return first < 300 and second == HTTPStatus.PRECONDITION_FAILED
 
     def _write(self, key: str, content: CheckedReader) -> None:
         size = content.blob.size

@@ -1,4 +1,4 @@
-"""The commands that this package adds to the command line: `cultivar up`, `cultivar demo` and `cultivar migrate`.
+"""The commands that this package adds to the command line: `cultivar up`, `demo`, `migrate` and `doctor`.
 
 The command line loads this file for every command, so what the services need is imported when one of them runs.
 """
@@ -86,6 +86,20 @@ def migrate(
     run(Migration(database_url, role_prefix, make_roles, passwords).run(typer.echo))
 
 
+def doctor(
+    project: Annotated[str, typer.Option(envvar="CULTIVAR_PROJECT", help="The project to read in.")] = "default",
+) -> None:
+    """Looks at database, clock, schemas, store, services and identity; the status is 1 when one is wrong."""
+    from cultivar_service.settings import Settings
+
+    from cultivar_standalone.doctoring import Doctor
+
+    doctor = Doctor(Settings(), project)
+    run(doctor.run(typer.echo))
+    if doctor.wrong:
+        raise typer.Exit(1)
+
+
 def run(program: Coroutine[Any, Any, None]) -> None:
     """Runs a program to its end; what is missing at its start ends it with one sentence and status 1."""
     from cultivar_service.errors import StartError
@@ -110,3 +124,4 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(demo)
     app.command()(migrate)
+    app.command()(doctor)
