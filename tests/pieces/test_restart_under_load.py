@@ -68,7 +68,7 @@ def reading(channel: Any) -> dict[str, Call]:
 
 
 async def test_no_call_fails_while_each_service_is_restarted(
-    cluster: Cluster, record_property: Callable[[str, object], None]
+    cluster: Cluster, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     pieces, channel = cluster.pieces, cluster.pieces.channel()
     versions: list[int] = []
@@ -94,9 +94,9 @@ async def test_no_call_fails_while_each_service_is_restarted(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     seconds = sorted(second for load in loads for second in load.seconds)
-    record_property("calls", len(seconds))
-    record_property("slowest_seconds", round(seconds[-1], 3))
-    record_property("median_seconds", round(seconds[len(seconds) // 2], 4))
+    record_testsuite_property("calls", len(seconds))
+    record_testsuite_property("slowest_seconds", round(seconds[-1], 3))
+    record_testsuite_property("median_seconds", round(seconds[len(seconds) // 2], 4))
     assert [failure for load in loads for failure in load.failures] == []
     assert len(seconds) > 200
     # A call that took effect, and was made again because its answer was lost, would have made a version more.
