@@ -1,0 +1,6 @@
+# MinIO for trials where no registry has it, from a program built by `go install github.com/minio/minio@latest`.
+#   docker build -f deploy/docker/minio.Dockerfile -t minio:trial FOLDER_OF_THE_PROGRAM
+FROM scratch
+COPY minio /usr/bin/minio
+USER 10001:10001
+ENTRYPOINT ["/usr/bin/minio"]

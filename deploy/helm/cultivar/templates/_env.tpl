@@ -1,0 +1,29 @@
+{{/* The environment of a service; takes [root, name, service]. */}}
+{{- define "cultivar.serviceEnv" -}}
+{{- $root := index . 0 }}{{ $name := index . 1 }}{{ $service := index . 2 }}
+{{- $settings := dict
+  "CULTIVAR_HOST" "0.0.0.0"
+  "CULTIVAR_HEALTH_PORT" "7348"
+  "CULTIVAR_DRAIN_SECONDS" $service.drainSeconds
+  "CULTIVAR_PEERS" (include "cultivar.peers" $root)
+  "CULTIVAR_TLS_CERTIFICATE" "/etc/cultivar/tls/tls.crt"
+  "CULTIVAR_TLS_KEY" "/etc/cultivar/tls/tls.key"
+  "CULTIVAR_TLS_CA" "/etc/cultivar/tls/ca.crt"
+  "CULTIVAR_TLS_NAME" $root.Values.tls.name
+  "CULTIVAR_TOKEN_FILE" "/etc/cultivar/identity/token"
+  "CULTIVAR_ARTIFACTS" $root.Values.artifacts.url
+  "CULTIVAR_S3_ENDPOINT" $root.Values.artifacts.endpoint
+  "CULTIVAR_S3_TLS" $root.Values.artifacts.tls
+  "CULTIVAR_TEACHERS_URL" $root.Values.teachers.url
+}}
+{{- $secrets := dict
+  "CULTIVAR_DATABASE_URL" (dict "secret" $root.Values.database.secret "key" $name)
+  "CULTIVAR_S3_ACCESS_KEY" (dict "secret" $root.Values.artifacts.secret "key" "access-key")
+  "CULTIVAR_S3_SECRET_KEY" (dict "secret" $root.Values.artifacts.secret "key" "secret-key")
+}}
+{{- with $root.Values.teachers.secret }}
+{{- $_ := set $secrets "CULTIVAR_TEACHERS_KEY" (dict "secret" . "key" "key") }}
+{{- end }}
+{{- include "cultivar.env" (mergeOverwrite $settings $root.Values.settings $service.settings) }}
+{{- include "cultivar.secretEnv" (mergeOverwrite $secrets $root.Values.secretSettings $service.secretSettings) }}
+{{- end }}
