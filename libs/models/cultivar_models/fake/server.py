@@ -23,15 +23,18 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 class FakeTeacher:
-    """Serves invented answers on 127.0.0.1; an async context manager.
+    """Serves invented answers on loopback unless it is told another address; an async context manager.
 
     `url` ends in /v1 and is known inside the context. `settings` may be replaced at any time; `stats` counts.
     Over HTTP: GET /stats (`?bodies=false` leaves out the calls of each body), POST /settings, POST /reset.
     """
 
-    def __init__(self, settings: FakeSettings | None = None, *, port: int = 0, **fields: Any) -> None:
+    def __init__(
+        self, settings: FakeSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, **fields: Any
+    ) -> None:
         self.settings = settings or FakeSettings(**fields)
         self.stats = Stats()
+        self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -47,8 +50,8 @@ class FakeTeacher:
         app.router.add_post("/reset", self._reset)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        self.url = f"http://{self._host}:{self._runner.addresses[0][1]}/v1"
         return self
 
     async def __aexit__(
