@@ -21,6 +21,7 @@ from cultivar_service.interceptors import CallInterceptor, least_roles
 from cultivar_service.logs import configure_logs, log
 from cultivar_service.parts import Build, Parts, Service, open_parts
 from cultivar_service.principal import LocalToken, local_token
+from cultivar_service.probes import Probes
 from cultivar_service.settings import Settings
 from cultivar_service.tls import server_credentials
 
@@ -42,6 +43,7 @@ class Listening:
 
     address: str
     metrics: str
+    health: str = ""
 
 
 class Host:
@@ -58,10 +60,11 @@ class Host:
         self._health = health.aio.HealthServicer()
         self.services: list[Service] = []
         self.parts: Parts | None = None
+        self._probes: Probes | None = None
         self._watching: asyncio.Task[None] | None = None
-        self.listening = Listening(*self._bind())
+        self.listening = self._bind()
 
-    def _bind(self) -> tuple[str, str]:
+    def _bind(self) -> Listening:
         host = self.settings.host
         try:
             port = self._add_port(f"{host}:{self.settings.port}")
@@ -71,7 +74,17 @@ class Host:
             metrics, _ = start_http_server(self.settings.metrics_port, host)
         except OSError as error:
             raise StartError(in_use(host, self.settings.metrics_port, "metrics-port")) from error
-        return f"{host}:{port}", f"{host}:{metrics.server_port}"
+        return Listening(f"{host}:{port}", f"{host}:{metrics.server_port}", self._bind_probes(host))
+
+    def _bind_probes(self, host: str) -> str:
+        wanted = self.settings.health_port
+        if wanted is None:
+            return ""
+        try:
+            self._probes = Probes(self._health, f"{host}:{wanted}")
+        except RuntimeError as error:
+            raise StartError(in_use(host, wanted, "health-port")) from error
+        return f"{host}:{self._probes.port}"
 
     def _add_port(self, address: str) -> int:
         if self.settings.tls_certificate is None:
@@ -80,6 +93,8 @@ class Host:
 
     async def start(self, builds: Sequence[Build], prepare: Callable[[Parts], None] = lambda parts: None) -> None:
         """Builds the services and serves them; `prepare` may set parts that only this process has."""
+        if self._probes is not None:
+            await self._probes.start()
         try:
             self.parts = open_parts(self.settings, self.listening.address, self.token)
             prepare(self.parts)
@@ -99,6 +114,7 @@ class Host:
                 service.engine.start()
             if service.start is not None:
                 await service.start()
+        await self._tell_readiness(names)
         self._watching = asyncio.create_task(self._watch_readiness(names))
 
     async def _mount(self, service: Service) -> None:
@@ -106,14 +122,17 @@ class Host:
         self.services.append(service)
 
     async def _watch_readiness(self, names: Sequence[str]) -> None:
+        while True:
+            await asyncio.sleep(READY_SECONDS)
+            await self._tell_readiness(names)
+
+    async def _tell_readiness(self, names: Sequence[str]) -> None:
         """Shows NOT_SERVING while the database does not answer; liveness does not depend on it."""
         databases = [service.database for service in self.services if service.database is not None]
-        while True:
-            answers = not databases or await databases[0].answers()
-            status = health_pb2.HealthCheckResponse.SERVING if answers else health_pb2.HealthCheckResponse.NOT_SERVING
-            for name in ("", *names):
-                await self._health.set(name, status)
-            await asyncio.sleep(READY_SECONDS)
+        answers = not databases or await databases[0].answers()
+        status = health_pb2.HealthCheckResponse.SERVING if answers else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *names):
+            await self._health.set(name, status)
 
     async def stop(self) -> None:
         """Drains: health first, then runs are given back, calls end, and everything is closed."""
@@ -125,6 +144,8 @@ class Host:
             await self.parts.close_channel()
         # What is left are health checks, which would watch for ever, and calls that came in this moment.
         await self._server.stop(END_SECONDS)
+        if self._probes is not None:
+            await self._probes.stop()
         if self.parts is not None:
             await self.parts.stack.aclose()
 

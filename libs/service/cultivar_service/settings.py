@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(7345, ge=0, le=65535, description="The gRPC port; 0 takes any free one.")
     metrics_port: int = Field(7347, ge=0, le=65535, description="The port of /metrics; 0 takes any free one.")
+    health_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="The port of health alone, without TLS, for a cluster's probes; empty for none, 0 takes any.",
+    )
     console_port: int = Field(7346, ge=0, le=65535, description="The port of the web pages; 0 takes any free one.")
     console_url: str = Field("", description="Where reviewers reach the web pages; empty for their host and port.")
     database_url: str = Field(
