@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cultivar_service.settings import Settings
-from cultivar_standalone.mounts import BUILDS
+from cultivar_standalone.mounts import BUILDS, SCHEMAS
+from cultivar_training.settings import TrainingSettings
 
 from tests.unit.deploy.rendering import (
     GIVEN,
@@ -99,7 +99,7 @@ def test_a_service_is_headless_so_that_its_clients_take_its_pods_in_turn(objects
 
 
 def test_every_setting_that_the_chart_gives_is_one_that_the_services_know(objects: list[Object]) -> None:
-    known = {f"CULTIVAR_{field.upper()}" for field in Settings.model_fields} | OTHER_SETTINGS
+    known = {f"CULTIVAR_{field.upper()}" for field in TrainingSettings.model_fields} | OTHER_SETTINGS
     for name, spec in pod_specs(objects):
         assert {each["name"] for each in spec["containers"][0]["env"]} <= known, name
 
@@ -107,8 +107,11 @@ def test_every_setting_that_the_chart_gives_is_one_that_the_services_know(object
 def test_a_service_sees_its_own_database_address_and_no_other(objects: list[Object]) -> None:
     for name, deployment in of_kind(objects, "Deployment").items():
         env = {each["name"]: each for each in container_of(deployment)["env"]}
-        wanted = {"name": "database", "key": name.removeprefix(f"{RELEASE}-")}
-        assert env["CULTIVAR_DATABASE_URL"]["valueFrom"]["secretKeyRef"] == wanted
+        service = name.removeprefix(f"{RELEASE}-")
+        assert ("CULTIVAR_DATABASE_URL" in env) == (service in SCHEMAS)
+        if service in SCHEMAS:
+            wanted = {"name": "database", "key": service}
+            assert env["CULTIVAR_DATABASE_URL"]["valueFrom"]["secretKeyRef"] == wanted
 
 
 def test_the_chart_makes_no_secret_and_gives_none_in_clear(objects: list[Object]) -> None:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 import yaml
-from cultivar_standalone.mounts import BUILDS
+from cultivar_standalone.mounts import SCHEMAS
 
 from tests.unit.deploy.rendering import (
     HELM_FOLDER,
@@ -36,10 +36,10 @@ def test_every_pod_is_allowed_in_a_restricted_namespace(objects: list[Object]) -
 
 def test_each_service_has_a_database_address_with_a_role_and_a_password_of_its_own(objects: list[Object]) -> None:
     data = of_kind(objects, "Secret")["release-database"]["data"]
-    assert set(data) == {*BUILDS, "migrate"}
+    assert set(data) == {*SCHEMAS, "migrate"}
     addresses = {name: base64.b64decode(value).decode() for name, value in data.items()}
-    for name in BUILDS:
-        assert addresses[name].startswith(f"postgresql://{name}:")
+    for name in SCHEMAS:
+        assert addresses[name].startswith(f"postgresql://cultivar_{name}:")
     assert len({address.split(":")[2].split("@")[0] for address in addresses.values()}) == len(addresses)
 
 

@@ -17,10 +17,12 @@
   "CULTIVAR_TEACHERS_URL" $root.Values.teachers.url
 }}
 {{- $secrets := dict
-  "CULTIVAR_DATABASE_URL" (dict "secret" $root.Values.database.secret "key" $name)
   "CULTIVAR_S3_ACCESS_KEY" (dict "secret" $root.Values.artifacts.secret "key" "access-key")
   "CULTIVAR_S3_SECRET_KEY" (dict "secret" $root.Values.artifacts.secret "key" "secret-key")
 }}
+{{- if $service.database }}
+{{- $_ := set $secrets "CULTIVAR_DATABASE_URL" (dict "secret" $root.Values.database.secret "key" $name) }}
+{{- end }}
 {{- with $root.Values.teachers.secret }}
 {{- $_ := set $secrets "CULTIVAR_TEACHERS_KEY" (dict "secret" . "key" "key") }}
 {{- end }}

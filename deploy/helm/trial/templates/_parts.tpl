@@ -33,7 +33,7 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* The names of the services, each of which has a role of this name. */}}
+{{/* The services with a database. */}}
 {{- define "trial.services" -}}
-campaigns console datasets evaluation filtering generation review training
+campaigns datasets evaluation filtering generation review training
 {{- end }}
