@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-model test-faults bench lint protos requirements clean
+.PHONY: help setup demo test test-browser test-model test-faults cluster-test bench lint protos requirements clean
 
 help: ## Prints this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-faults: setup ## Runs the kill -9 tests and the other faults.
 
 test-pieces: setup ## Runs two replicas of every service as processes, with TLS and S3, and kills them; LONG=1 kills each.
 	$(BIN)/python -m pytest tests/pieces $(PYTEST)
+
+cluster-test: setup ## Installs the charts on a real Kubernetes of this machine and uses, hurts and upgrades them; LONG=1 hurts longer.
+	tests/cluster/run $(PYTEST)
 
 bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 6 minutes).
 	$(BIN)/python -m benchmarks

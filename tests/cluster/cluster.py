@@ -1,0 +1,172 @@
+"""A real Kubernetes cluster by kubectl and helm, and a release of Cultivar on it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cultivar.client import Client
+from cultivar.connection import Connection
+
+from tests.programs import program
+
+ROOT = Path(__file__).parents[2]
+HELM = ROOT / "deploy" / "helm"
+CAMPAIGN = HELM / "cultivar" / "campaign" / "campaign.yaml"
+IMAGE = ("--set", "image.repository=localhost/cultivar,image.tag=test,image.pullPolicy=Never")
+MINIO = ("--set", "minio.repository=localhost/minio,minio.tag=test,minio.pullPolicy=Never")
+RELEASE = "cultivar"
+NAMESPACE = "cultivar-test"
+DOMAIN = f"{NAMESPACE}.svc.cluster.local"
+ADDRESS = f"dns:///{RELEASE}-{{service}}.{DOMAIN}:7345"
+Object = dict[str, Any]
+
+
+def succeeded(*command: str, seconds: float = 300) -> str:
+    """Runs a command and returns what it printed; fails with what it said."""
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    assert ended.returncode == 0, f"{' '.join(command[:4])}: {ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
+    return ended.stdout
+
+
+def kubectl(*arguments: str, seconds: float = 300) -> str:
+    """Runs kubectl in the tests' namespace."""
+    return succeeded("kubectl", "--namespace", NAMESPACE, *arguments, seconds=seconds)
+
+
+def objects(kind: str, *arguments: str) -> list[Object]:
+    """Returns objects of a kind."""
+    found: list[Object] = json.loads(kubectl("get", kind, "--output", "json", *arguments))["items"]
+    return found
+
+
+def helm(*arguments: str, seconds: float = 400) -> str:
+    """Runs helm in the tests' namespace."""
+    return succeeded(program("helm"), "--namespace", NAMESPACE, *arguments, seconds=seconds)
+
+
+def upgrade(*arguments: str) -> str:
+    """Upgrades the release to the chart as it is, with some values, and waits until it is ready."""
+    values = ("--values", str(HELM / "trial" / "cultivar.yaml"), *IMAGE, *arguments)
+    return helm("upgrade", RELEASE, str(HELM / "cultivar"), *values, "--wait", "--timeout", "5m")
+
+
+def secret(name: str) -> dict[str, str]:
+    """Returns what a Secret holds."""
+    data = json.loads(kubectl("get", "secret", name, "--output", "json"))["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def ready_pods() -> dict[str, Object]:
+    """Returns the pods that are ready and not going, by name."""
+    return {
+        pod["metadata"]["name"]: pod
+        for pod in objects("pods")
+        if "deletionTimestamp" not in pod["metadata"] and moment(pod, "Ready") is not None
+    }
+
+
+def moment(pod: Object, condition: str) -> datetime | None:
+    """Returns since when a condition of a pod is true; None where it is not."""
+    for each in pod["status"].get("conditions", []):
+        if each["type"] == condition and each["status"] == "True":
+            return datetime.fromisoformat(each["lastTransitionTime"])
+    return None
+
+
+def component(pod: Object) -> str:
+    """Returns the service that a pod is of."""
+    return str(pod["metadata"]["labels"]["app.kubernetes.io/component"])
+
+
+def eventually(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Waits until something holds; fails with what it is after some time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"after {seconds:.0f} s it did not hold that {what}"
+        time.sleep(0.5)
+
+
+@dataclass
+class Release:
+    """A release of both charts, as a client on the node sees it."""
+
+    seconds: float
+    ca: Path
+    token: str
+    figures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> Connection:
+        """Where its services are."""
+        return Connection(ADDRESS, self.token, tls_ca=str(self.ca))
+
+    def client(self) -> Client:
+        """A client of its services."""
+        return Client(self.connection)
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which the command line finds it."""
+        return {
+            **os.environ,
+            "CULTIVAR_ADDRESS": ADDRESS,
+            "CULTIVAR_TOKEN": self.token,
+            "CULTIVAR_TLS_CA": str(self.ca),
+        }
+
+    def cultivar(self, *arguments: str, seconds: float = 300) -> str:
+        """Runs the command line against it."""
+        program_of = [str(Path(sys.executable).parent / "cultivar"), *arguments]
+        ended = subprocess.run(
+            program_of, capture_output=True, text=True, timeout=seconds, check=False, env=self.environment()
+        )
+        assert ended.returncode == 0, f"cultivar {' '.join(arguments)}: {ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
+        return ended.stdout
+
+
+def install(folder: Path) -> Release:
+    """Installs both charts in a namespace that enforces `restricted`, and waits until everything is ready."""
+    succeeded("kubectl", "create", "namespace", NAMESPACE)
+    for mode in ("enforce", "warn"):
+        succeeded(
+            "kubectl", "label", "namespace", NAMESPACE, f"pod-security.kubernetes.io/{mode}=restricted", "--overwrite"
+        )
+    began = time.monotonic()
+    try:
+        helm("install", "trial", str(HELM / "trial"), *IMAGE, *MINIO, "--wait", "--timeout", "5m")
+        values = ("--values", str(HELM / "trial" / "cultivar.yaml"), *IMAGE)
+        helm("install", RELEASE, str(HELM / "cultivar"), *values, "--wait", "--timeout", "5m")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{state()}") from error
+    took = time.monotonic() - began
+    ca = folder / "ca.crt"
+    ca.write_text(secret("trial-tls")["ca.crt"])
+    return Release(took, ca, secret("trial-token")["token"])
+
+
+def state() -> str:
+    """Returns what somebody would look at who wonders why a release does not become ready."""
+    looks = (("get", "pods", "--output", "wide"), ("get", "events", "--sort-by", ".lastTimestamp"))
+    said = [kubectl(*look)[-4000:] for look in looks]
+    for pod in objects("pods"):
+        if moment(pod, "Ready") is None:
+            name = pod["metadata"]["name"]
+            logs = subprocess.run(
+                ["kubectl", "--namespace", NAMESPACE, "logs", name, "--tail", "15"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            said.append(f"{name}: {logs.stdout}{logs.stderr}")
+    return "\n".join(said)
+
+
+def uninstall() -> None:
+    """Takes both charts away."""
+    for release in (RELEASE, "trial"):
+        helm("uninstall", release, "--wait", "--ignore-not-found")
