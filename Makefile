@@ -55,11 +55,12 @@ protos: setup ## Makes the stubs under libs/sdk from protos/, after linting them
 requirements: ## Pins requirements/*.txt anew from pyproject.toml.
 	requirements/make
 
-lint: setup ## Checks style, types, import arrows and protos.
+lint: setup ## Checks style, types, import arrows, protos and image recipes.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy libs services
 	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/docker/*.Dockerfile
 
 clean: ## Removes the virtual environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
