@@ -64,6 +64,8 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
+    # A replica that comes in the place of another has another address, which is asked for at once, not after 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 500),
 ]
 
 

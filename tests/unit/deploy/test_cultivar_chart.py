@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cultivar_campaigns.config import CampaignConfig
 from cultivar_standalone.mounts import BUILDS, SCHEMAS
 from cultivar_training.settings import TrainingSettings
 
@@ -22,6 +23,8 @@ from tests.unit.deploy.rendering import (
 
 CHART = HELM_FOLDER / "cultivar"
 RELEASE = "release"
+# How long CoreDNS lets others remember the address of a pod.
+DNS_SECONDS = 5
 # The names that others read settings under, beside those of every service.
 OTHER_SETTINGS = {"CULTIVAR_ADDRESS", "CULTIVAR_TOKEN"}
 
@@ -82,10 +85,13 @@ def test_a_rolling_update_never_takes_a_pod_away_before_another_is_ready(objects
         assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
-def test_a_pod_is_given_longer_to_end_than_its_service_takes_to_drain(objects: list[Object]) -> None:
+def test_a_pod_is_given_longer_to_end_than_its_service_takes_to_linger_and_to_drain(objects: list[Object]) -> None:
     for deployment in of_kind(objects, "Deployment").values():
-        drain = {each["name"]: each.get("value") for each in container_of(deployment)["env"]}["CULTIVAR_DRAIN_SECONDS"]
-        assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > int(drain)
+        container = container_of(deployment)
+        drains = {each["name"]: each.get("value") for each in container["env"]}["CULTIVAR_DRAIN_SECONDS"]
+        lingers = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert lingers > DNS_SECONDS
+        assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > lingers + int(drains)
 
 
 def test_a_service_is_headless_so_that_its_clients_take_its_pods_in_turn(objects: list[Object]) -> None:
@@ -126,6 +132,14 @@ def test_the_schemas_are_brought_up_to_date_before_any_pod_changes_and_within_a_
     job = of_kind(objects, "Job")[f"{RELEASE}-migration"]
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert job["spec"]["activeDeadlineSeconds"] == 300
+
+
+def test_the_campaign_of_helm_test_is_one_of_five_examples_whose_files_are_beside_it(objects: list[Object]) -> None:
+    files = of_kind(objects, "ConfigMap")[f"{RELEASE}-test"]["data"]
+    config = CampaignConfig.model_validate(yaml.safe_load(files["campaign.yaml"]))
+    named = {file.file for file in config.files.values() if file is not None}
+    assert named == set(files) - {"campaign.yaml"}
+    assert len(files["seeds.jsonl"].splitlines()) == 5
 
 
 @pytest.mark.parametrize("value", GIVEN)
