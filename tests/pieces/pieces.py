@@ -1,9 +1,12 @@
 """Every service as processes of its own: two replicas each, own role and schema, TLS, S3, and a fake teacher."""
 
 import asyncio
+import itertools
 import os
 import signal
+import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +19,23 @@ from cultivar_service.peers import open_channel
 from cultivar_service.principal import local_token
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.s3_servers import free_port
-
 TLS_NAME = "cultivar.test"
 START_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 30.0
+
+
+PORTS = itertools.count(20_000 + os.getpid() % 8_000)
+
+
+def kept_port() -> int:
+    """Returns a port that the system gives to nobody, so that it is still free when its process starts again."""
+    for port in PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always another port")
 
 
 @dataclass
@@ -31,7 +45,7 @@ class Replica:
     service: str
     folder: Path
     environment: dict[str, str]
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=kept_port)
     process: asyncio.subprocess.Process | None = None
 
     @property

@@ -8,6 +8,7 @@ import pytest
 from cultivar.cli.audit import SERVICES
 
 from tests.pieces.conftest import Cluster
+from tests.pieces.pieces import make_certificates
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(480)]
 
@@ -57,3 +58,12 @@ async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster, tmp_path:
     assert "does not answer" in said["✗ review"]
     assert said["✓ training"] == "serves"
     assert "the token is not this machine's" in said["✗ identity"]
+
+
+async def test_a_certificate_of_another_ca_is_told_from_a_service_that_is_away(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    make_certificates(tmp_path)
+    status, said = await examined(cluster, CULTIVAR_TLS_CA=str(tmp_path / "ca.pem"))
+    assert status == 1
+    assert "check CULTIVAR_TLS_CA and CULTIVAR_TLS_NAME" in said["✗ review"]

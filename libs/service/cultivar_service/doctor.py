@@ -10,7 +10,6 @@ import grpc
 from cultivar.campaigns.v1 import campaigns_pb2, campaigns_pb2_grpc
 from cultivar.channel import Routes
 from cultivar.connection import Connection, NotConnected, find_connection
-from cultivar.errors import explain
 from cultivar_artifacts import ArtifactError, ArtifactStore, S3Store
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import text
@@ -27,6 +26,7 @@ MOST_SKEW_SECONDS = 5.0
 OLDEST_POSTGRES = 14
 CALL_SECONDS = 10.0
 PROJECT = "cultivar-doctor"
+NO_SERVICE = ("failed to connect", "connections to all backends", "errors resolving")
 SERVICES = ("campaigns", "datasets", "evaluation", "filtering", "generation", "review", "training")
 
 
@@ -80,7 +80,19 @@ async def found(what: str, check: Callable[[], Awaitable[str]]) -> Finding:
     except Unavailable as error:
         return Finding(what, "wrong", no_database(error))
     except grpc.aio.AioRpcError as error:
-        return Finding(what, "wrong", explain(error))
+        return Finding(what, "wrong", sentence_of(error))
+
+
+def sentence_of(error: grpc.aio.AioRpcError) -> str:
+    """Returns what a failed call says, or what to do where there was no service to say it."""
+    said = error.details() or error.code().name
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"no answer within {CALL_SECONDS:.0f} s: see whether it is overloaded, and what its log says"
+    if error.code() is not grpc.StatusCode.UNAVAILABLE or not said.startswith(NO_SERVICE):
+        return said
+    if "SSL" in said or "certificate" in said.lower():
+        return "its certificate is not the CA's, or of another name: check CULTIVAR_TLS_CA and CULTIVAR_TLS_NAME"
+    return "it does not answer at its address: see that it runs, and check CULTIVAR_PEERS or CULTIVAR_ADDRESS"
 
 
 async def check_database(database: Database) -> str:
