@@ -75,6 +75,7 @@ async def test_the_whole_loop_ends_in_a_report_whose_figures_are_those_of_the_se
         ("real_synthetic", "real"),
     }
     page = report.html.decode()
+    assert "Nothing was trained" in page and "Nothing was trained" in report.verdict.sentence
     assert "nearest-neighbour stand-in" in page and "No person reviewed" in page
     assert all(f"{arm.value:.3f}" in page for arm in report.verdict.arms)
     children = [each.child for each in campaign.stages if each.child]

@@ -126,3 +126,8 @@ def test_advice_is_silent_where_its_reason_is_absent() -> None:
 
 def test_the_facts_survive_their_file() -> None:
     assert Facts.model_validate_json(facts().model_dump_json()) == facts()
+
+
+def test_a_report_without_training_says_that_it_is_of_no_model() -> None:
+    assert verdict_sentence(facts(fake_training=True)).startswith("Nothing was trained (fake launcher)")
+    assert "Nothing was trained" not in verdict_sentence(facts())

@@ -140,6 +140,8 @@ class Facts(Fact):
     rows: int
     times_scored: int
     spending: tuple[Spending, ...]
+    fake_training: bool = False
+    """Whether the fake launcher ran in the place of training, so that no adapter has weights."""
 
     @property
     def best(self) -> ArmFact:

@@ -48,6 +48,7 @@ async def gather_facts(store: ArtifactStore, round_: Round) -> Facts:
         rows=int(stages["import/held_out"].result["rows"]),
         times_scored=max(int(stage.result["times_scored"]) for stage in stages.values() if stage.stage == "evaluate"),
         spending=spending(stages),
+        fake_training=any(stage.result.get("measures", {}).get("fake") for stage in stages.values()),
     )
 
 

@@ -5,7 +5,10 @@ from cultivar_campaigns.report.facts import ARM_NAMES, METRIC_NAMES, Facts, Gain
 
 def verdict_sentence(facts: Facts) -> str:
     """Returns the answer to the goal: whether the target was reached, and what generated examples brought."""
-    return f"{target_part(facts)}; {gain_part(facts)}."
+    told = f"{target_part(facts)}; {gain_part(facts)}."
+    return (
+        f"Nothing was trained (fake launcher), so this says nothing of a model. {told}" if facts.fake_training else told
+    )
 
 
 def target_part(facts: Facts) -> str:
