@@ -2,6 +2,8 @@
 
 import os
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,6 +16,7 @@ from pydantic_settings import (
     SettingsError,
     YamlConfigSettingsSource,
 )
+from yaml import YAMLError
 
 from cultivar_service.errors import StartError
 
@@ -102,21 +105,34 @@ class Settings(BaseSettings):
         return settings if isinstance(settings, cls) else cls(**settings.model_dump())
 
     @classmethod
+    def from_environment(cls) -> Self:
+        """Reads environment and file; raises StartError for what is wrong."""
+        with settings_errors():
+            return cls()
+
+    @classmethod
     def from_command_line(cls, program: str) -> Self:
         """Reads flags, environment and file; raises StartError for what is wrong, and ends the program for --help."""
-        file = os.environ.get(FILE_VARIABLE)
-        if file and not Path(file).is_file():
-            raise StartError(f"{file} does not exist: correct {FILE_VARIABLE}")
-        try:
+        with settings_errors():
             parser = ArgumentParser(prog=program, description=Settings.__doc__)
             flags: CliSettingsSource[ArgumentParser] = CliSettingsSource(cls, root_parser=parser, cli_parse_args=True)
             return cls(_cli_settings_source=flags)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = "_".join(str(part) for part in first["loc"])
-            flag = name.replace("_", "-")
-            raise StartError(
-                f"the setting {name} is wrong: {first['msg']}; correct CULTIVAR_{name.upper()} or --{flag}"
-            ) from error
-        except SettingsError as error:
-            raise StartError(str(error)) from error
+
+
+@contextmanager
+def settings_errors() -> Iterator[None]:
+    """Says in one sentence which setting is wrong and where to correct it; raises StartError."""
+    file = os.environ.get(FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise StartError(f"{file} does not exist: correct {FILE_VARIABLE}")
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"])
+        flag = name.replace("_", "-")
+        raise StartError(
+            f"the setting {name} is wrong: {first['msg']}; correct CULTIVAR_{name.upper()} or --{flag}"
+        ) from error
+    except (SettingsError, YAMLError) as error:
+        raise StartError(f"the settings cannot be read: {error}") from error

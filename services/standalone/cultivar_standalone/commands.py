@@ -13,6 +13,7 @@ from cultivar.connection import default_data_dir
 
 if TYPE_CHECKING:
     from cultivar_service.serving import Host
+    from cultivar_service.settings import Settings
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The gRPC port; 0 takes any free one.")]
 EXAMPLE = Path("examples/support/campaign.yaml")
@@ -40,7 +41,7 @@ def up(
     ports = {"port": port, "metrics_port": metrics_port, "console_port": console_port}
     texts = {"database_url": database_url, "artifacts": artifacts, "teachers_url": teachers_url}
     given = {name: value for name, value in {**ports, **texts}.items() if value not in (None, "")}
-    settings = Settings().model_copy(update=given)
+    settings = found(Settings).model_copy(update=given)
     configure_logs(settings.log_format)
     run(run_up(Up(data_dir or default_data_dir(), only, ray_address, cpus), settings, announce))
 
@@ -64,7 +65,7 @@ def demo(
         )
         raise typer.Exit(1)
     folder = (data_dir or default_data_dir().with_name("cultivar-demo")).expanduser().absolute()
-    settings = Settings().model_copy(update={"port": 0, "metrics_port": 0, "console_port": 0})
+    settings = found(Settings).model_copy(update={"port": 0, "metrics_port": 0, "console_port": 0})
     run(Demo(campaign, output, review == "me", folder).run(settings, announce))
 
 
@@ -94,10 +95,21 @@ def doctor(
 
     from cultivar_standalone.doctoring import Doctor
 
-    doctor = Doctor(Settings(), project)
+    doctor = Doctor(found(Settings), project)
     run(doctor.run(typer.echo))
     if doctor.wrong:
         raise typer.Exit(1)
+
+
+def found(settings: "type[Settings]") -> "Settings":
+    """Reads the settings from environment and file; what is wrong ends the program with one sentence and status 1."""
+    from cultivar_service.errors import StartError
+
+    try:
+        return settings.from_environment()
+    except StartError as error:
+        typer.echo(f"cultivar: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def run(program: Coroutine[Any, Any, None]) -> None:

@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from cultivar.cli.main import app
 from cultivar_datasets.settings import DatasetsSettings
 from cultivar_service.errors import StartError
 from cultivar_service.settings import Settings
 from cultivar_training.settings import TrainingSettings
+from typer.testing import CliRunner
 
 PROGRAM = "python -m cultivar_training"
 
@@ -61,3 +63,16 @@ def test_the_own_settings_of_a_service_join_those_of_a_process_of_several(monkey
     monkeypatch.setenv("CULTIVAR_TRAINING_SLOTS", "9")
     joined = TrainingSettings.extending(Settings(run_slots=2))
     assert (joined.training_slots, joined.run_slots) == (9, 2)
+
+
+def test_a_file_that_is_not_yaml_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("port: [")
+    with pytest.raises(StartError, match="the settings cannot be read"):
+        given(monkeypatch, settings_file=str(tmp_path / "settings.yaml"))
+
+
+def test_the_commands_of_the_command_line_name_a_wrong_setting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CULTIVAR_RUN_SLOTS", "many")
+    ended = CliRunner().invoke(app, ["doctor"])
+    assert ended.exit_code == 1
+    assert "the setting run_slots is wrong" in ended.stderr
