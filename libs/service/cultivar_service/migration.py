@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cultivar_artifacts.tables import create_artifact_schema
-from psycopg import sql
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -14,6 +13,13 @@ from cultivar_service.database import Database
 from cultivar_service.errors import StartError, Unavailable
 
 ARTIFACTS = "artifacts"
+# ALTER ROLE takes no parameters, so what it says is put together in the database, which knows how to quote.
+REMEMBER = "SELECT set_config('cultivar.role', :role, true), set_config('cultivar.password', :password, true)"
+SET_PASSWORD = """
+DO $$ BEGIN EXECUTE format(
+  'ALTER ROLE %I PASSWORD %L', current_setting('cultivar.role'), current_setting('cultivar.password')
+); END $$
+"""
 Schemas = Mapping[str, Sequence[Path]]
 
 
@@ -78,8 +84,9 @@ async def _make_role(connection: AsyncConnection, role: str, password: str, make
     if there is None:
         await connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
     if password:
-        secret = sql.Literal(password).as_string().replace(":", "\\:")
-        await connection.execute(text(f'ALTER ROLE "{role}" PASSWORD {secret}'))
+        given = {"role": role, "password": password}
+        await connection.execute(text(REMEMBER), given)
+        await connection.execute(text(SET_PASSWORD))
 
 
 def grants(schema: str, role: str) -> list[str]:
