@@ -36,7 +36,17 @@ def upload(client: Client, path: Path, progress: Progress | None = None) -> str:
         if known.file:
             report(progress, size, size)
             return known.file
-        return client.datasets.UploadFile(_pieces(client.parent, path, sha256, known.received, size, progress)).name
+        try:
+            return send_from(known.received)
+        except grpc.RpcError as error:
+            # Another replica answers than the one that received the beginning: to that one all of it is sent.
+            elsewhere = isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.FAILED_PRECONDITION
+            if not known.received or not elsewhere:
+                raise
+            return send_from(0)
+
+    def send_from(offset: int) -> str:
+        return client.datasets.UploadFile(_pieces(client.parent, path, sha256, offset, size, progress)).name
 
     return repeated(send)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -51,6 +52,17 @@ async def test_an_upload_goes_on_where_the_server_stopped(served: Served, tmp_pa
     with client_of(served) as client:
         await asyncio.to_thread(upload, client, path, lambda done, _: told.append(done))
     assert told == [3 * CHUNK]
+
+
+async def test_an_upload_begins_again_at_a_replica_that_has_received_nothing(serve: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(os.urandom(3 * CHUNK))
+    first, second = await serve(), await serve(datasets_spool=tmp_path / "another")
+    (first.spool / f"default-{digest_of(path)}.part").write_bytes(path.read_bytes()[:CHUNK])
+    with client_of(first) as client, client_of(second) as other:
+        client.datasets = SimpleNamespace(GetUpload=client.datasets.GetUpload, UploadFile=other.datasets.UploadFile)
+        name = await asyncio.to_thread(upload, client, path)
+    assert name == f"{PARENT}/files/{digest_of(path)}"
 
 
 async def test_a_download_goes_on_from_what_is_there_and_damage_is_fetched_again(
