@@ -36,6 +36,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Creates runs, datasets, prompts and campaigns."""
     ROLE_ADMIN: _Role.ValueType  # 5
     """Manages members, retention and deletion."""
+    ROLE_NONE: _Role.ValueType  # -1
+    """Less than any role: an rpc that states it may be called by whoever has a valid token; never granted."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a principal may do in a project; each role includes those with a smaller number."""
@@ -52,6 +54,8 @@ ROLE_ENGINEER: Role.ValueType  # 4
 """Creates runs, datasets, prompts and campaigns."""
 ROLE_ADMIN: Role.ValueType  # 5
 """Manages members, retention and deletion."""
+ROLE_NONE: Role.ValueType  # -1
+"""Less than any role: an rpc that states it may be called by whoever has a valid token; never granted."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 LEAST_ROLE_FIELD_NUMBER: _builtins.int
