@@ -1,0 +1,1 @@
+"""The tests; a package of its own name, since a wheel among the test requirements installs another `tests`."""
