@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import hypothesis
@@ -18,6 +19,9 @@ from cultivar_service.parts import Build
 from cultivar_service.serving import Host
 from cultivar_service.settings import Settings
 from cultivar_standalone.postgres import start_postgres
+
+if TYPE_CHECKING:
+    from tests.issuer import RealIssuer
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("cultivar", deadline=None)
@@ -114,3 +118,12 @@ async def teacher() -> AsyncIterator[FakeTeacher]:
     """A fake teacher: a real server of the OpenAI protocol."""
     async with FakeTeacher() as fake:
         yield fake
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator["RealIssuer"]:
+    """A real OIDC issuer, which is imported by the tests that ask for it alone."""
+    from tests.issuer import real_issuer
+
+    with real_issuer() as served:
+        yield served

@@ -15,10 +15,20 @@ from cultivar.datasets.v1 import datasets_pb2
 from cultivar.evaluation.v1 import evaluation_pb2
 from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2
+from cultivar.identity.v1 import identity_pb2
 from cultivar.review.v1 import review_pb2
 from cultivar.training.v1 import training_pb2
 
-PROTOS = (campaigns_pb2, datasets_pb2, evaluation_pb2, filtering_pb2, generation_pb2, review_pb2, training_pb2)
+PROTOS = (
+    campaigns_pb2,
+    datasets_pb2,
+    evaluation_pb2,
+    filtering_pb2,
+    generation_pb2,
+    identity_pb2,
+    review_pb2,
+    training_pb2,
+)
 CALL_SECONDS = 60
 LONG_CALL_SECONDS = 600
 STREAM_SECONDS = 24 * 3600
@@ -76,21 +86,27 @@ def options_of(connection: Connection) -> list[tuple[str, Any]]:
 
 
 def credentials(connection: Connection, address: str) -> grpc.ChannelCredentials:
-    """Returns credentials that send a bearer token with each call: over TLS, or plainly on loopback without a CA.
+    """Returns credentials that send the bearer token, if any, with each call: over TLS, or plainly on loopback.
 
-    Raises NotConnected where the CA cannot be read.
+    Loopback goes without TLS where no CA is named. Raises NotConnected where the CA cannot be read.
     """
-    token = grpc.access_token_call_credentials(connection.token)
     if not connection.tls_ca and is_loopback(address):
-        local = grpc.local_channel_credentials(grpc.LocalConnectionType.LOCAL_TCP)
-        return grpc.composite_channel_credentials(local, token)
+        transport = grpc.local_channel_credentials(grpc.LocalConnectionType.LOCAL_TCP)
+    else:
+        transport = grpc.ssl_channel_credentials(read_ca(connection.tls_ca))
+    if not connection.token:
+        return transport
+    return grpc.composite_channel_credentials(transport, grpc.access_token_call_credentials(connection.token))
+
+
+def read_ca(path: str) -> bytes | None:
+    """Returns the certificate of a CA, None for the system's; raises NotConnected where it cannot be read."""
     try:
-        ca = Path(connection.tls_ca).read_bytes() if connection.tls_ca else None
+        return Path(path).read_bytes() if path else None
     except OSError as error:
         raise NotConnected(
-            f"{connection.tls_ca} cannot be read: {error.strerror}; name the CA's certificate in CULTIVAR_TLS_CA"
+            f"{path} cannot be read: {error.strerror}; name the CA's certificate in CULTIVAR_TLS_CA"
         ) from error
-    return grpc.composite_channel_credentials(grpc.ssl_channel_credentials(ca), token)
 
 
 def is_loopback(address: str) -> bool:

@@ -13,6 +13,7 @@ from cultivar.datasets.v1 import datasets_pb2_grpc
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.identity.v1 import identity_pb2_grpc
 from cultivar.review.v1 import review_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2_grpc
@@ -42,6 +43,7 @@ class Client:
         self.evaluation = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.filtering = filtering_pb2_grpc.FilteringServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
+        self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.review = review_pb2_grpc.ReviewServiceStub(self.channel)
         self.training = training_pb2_grpc.TrainingServiceStub(self.channel)
 

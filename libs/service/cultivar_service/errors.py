@@ -11,6 +11,8 @@ CultivarError
 ├── Aborted                ABORTED              a change by another caller came first; try again
 ├── ResourceExhausted      RESOURCE_EXHAUSTED   a limit was reached
 └── Unavailable            UNAVAILABLE          something outside does not answer; try again later
+
+StartError reaches whoever starts a process instead, as one sentence.
 """
 
 from grpc import StatusCode

@@ -68,8 +68,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, handler: Any, method: str, metadata: Mapping[str, str]) -> Any:
         async def admit(request: Any) -> None:
-            principal = await self._authenticator.authenticate(bearer(metadata))
-            principal.require(project_of_request(request), self._roles[method])
+            token, project, least = bearer(metadata), project_of_request(request), self._roles[method]
+            principal = await self._authenticator.authenticate(token)
+            if principal.role(project) < least:
+                # Who was given a role a moment ago is not sent away for what was known before.
+                principal = await self._authenticator.authenticate(token, fresh=True)
+            principal.require(project, least)
             current_principal.set(principal)
 
         async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:

@@ -16,11 +16,13 @@ from cultivar_models import Endpoint
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.errors import StartError
+from cultivar_service.identity import Identity
 from cultivar_service.logs import log
 from cultivar_service.migration import ARTIFACTS, migrate
 from cultivar_service.peers import open_channel
 from cultivar_service.schemas import require_newest, require_usable
 from cultivar_service.settings import Settings
+from cultivar_service.tokens import PersonTokens, Tokens
 
 
 class Models(Protocol):
@@ -52,7 +54,7 @@ class Parts:
 
     settings: Settings
     address: str
-    token: str
+    identity: Identity
     models: Models
     launcher: Launcher | None = None
     # Where the web pages listen, once they do so in this process.
@@ -89,11 +91,21 @@ class Parts:
     def channel(self) -> grpc.aio.Channel:
         """What reaches all services, those of this process too unless the settings say where they are."""
         if self._channel is None:
-            ca, name = self.settings.tls_ca, self.settings.tls_name
-            self._channel = open_channel(
-                self.settings.peers or self.address, self.token, tls_ca=str(ca) if ca else "", tls_name=name
-            )
+            self._channel = self._open_channel(self.identity.own)
         return self._channel
+
+    def person_channel(self) -> grpc.aio.Channel:
+        """Returns the channel for calls on behalf of who is signed in; with the local token there is one for all."""
+        if self.identity.oidc is None:
+            return self.channel
+        channel = self._open_channel(PersonTokens())
+        self.stack.push_async_callback(channel.close)
+        return channel
+
+    def _open_channel(self, tokens: Tokens | None) -> grpc.aio.Channel:
+        ca, address = self.settings.tls_ca, self.settings.peers or self.address
+        named = {"tls_ca": str(ca) if ca else "", "tls_name": self.settings.tls_name}
+        return open_channel(address, self.identity.token, tokens, **named)
 
     async def close_channel(self) -> None:
         """Closes what reaches the services; calls under way end."""
@@ -142,7 +154,9 @@ class Service:
 Build = Callable[[Parts], Awaitable[Service]]
 
 
-def open_parts(settings: Settings, address: str, token: str) -> Parts:
+def open_parts(settings: Settings, address: str, identity: Identity) -> Parts:
     """Returns the parts of a process that listens at an address."""
     models = ServedModels(settings.teachers_url, settings.teachers_key.get_secret_value())
-    return Parts(settings, address, token, models)
+    parts = Parts(settings, address, identity, models)
+    parts.stack.push_async_callback(identity.close)
+    return parts

@@ -14,6 +14,8 @@ from cultivar.auth.v1 import auth_pb2
 from cultivar_service.errors import PermissionDenied, Unauthenticated
 
 ANY_PROJECT = "*"
+MOST_NAME = 255
+Roles = Mapping[str, "auth_pb2.Role.ValueType"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class Principal:
     """A caller, and the role that it has in each project (`*` for all)."""
 
     name: str
-    roles: Mapping[str, "auth_pb2.Role.ValueType"] = field(default_factory=dict)
+    roles: Roles = field(default_factory=dict)
 
     def role(self, project: str) -> "auth_pb2.Role.ValueType":
-        """Returns the role in a project; ROLE_UNSPECIFIED where there is none."""
-        return self.roles.get(project, self.roles.get(ANY_PROJECT, auth_pb2.ROLE_UNSPECIFIED))
+        """Returns the greatest role in a project; ROLE_UNSPECIFIED where there is none."""
+        return max(self.roles.get(key, auth_pb2.ROLE_UNSPECIFIED) for key in (project, ANY_PROJECT))
 
     def require(self, project: str, least: "auth_pb2.Role.ValueType") -> None:
         """Raises PermissionDenied unless the role in the project is `least` or more."""
@@ -43,8 +45,11 @@ current_principal: ContextVar[Principal] = ContextVar("principal", default=SYSTE
 class Authenticator(Protocol):
     """Turns the token of a call into a principal."""
 
-    async def authenticate(self, token: str) -> Principal:
-        """Returns the principal; raises Unauthenticated where the token is not valid."""
+    async def authenticate(self, token: str, fresh: bool = False) -> Principal:
+        """Returns the principal; raises Unauthenticated where the token is not valid.
+
+        `fresh` asks for roles as they are now, where otherwise those of a few seconds ago would do.
+        """
         ...
 
 
@@ -54,7 +59,7 @@ class LocalToken:
     def __init__(self, token: str) -> None:
         self._token = token
 
-    async def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str, fresh: bool = False) -> Principal:
         """Returns the local principal; raises Unauthenticated for any other token."""
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise Unauthenticated("the token is not this machine's: pass the one in the file that `cultivar up` names")

@@ -17,10 +17,10 @@ from prometheus_client import start_http_server
 from cultivar_service.database import no_database
 from cultivar_service.draining import Calls
 from cultivar_service.errors import StartError, Unavailable
+from cultivar_service.identity import open_identity
 from cultivar_service.interceptors import CallInterceptor, least_roles
 from cultivar_service.logs import configure_logs, log
 from cultivar_service.parts import Build, Parts, Service, open_parts
-from cultivar_service.principal import LocalToken, local_token
 from cultivar_service.probes import Probes
 from cultivar_service.settings import Settings
 from cultivar_service.tls import server_credentials
@@ -51,11 +51,12 @@ class Host:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.token = local_token(settings.token_file)
+        self.identity = open_identity(settings)
+        self.token = self.identity.token
         self._roles: dict[str, auth_pb2.Role.ValueType] = {}
         self._calls = Calls()
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(LocalToken(self.token), self._roles, self._calls)], options=OPTIONS
+            interceptors=[CallInterceptor(self.identity.authenticator, self._roles, self._calls)], options=OPTIONS
         )
         self._health = health.aio.HealthServicer()
         self.services: list[Service] = []
@@ -96,7 +97,7 @@ class Host:
         if self._probes is not None:
             await self._probes.start()
         try:
-            self.parts = open_parts(self.settings, self.listening.address, self.token)
+            self.parts = open_parts(self.settings, self.listening.address, self.identity)
             prepare(self.parts)
             for build in builds:
                 await self._mount(await build(self.parts))

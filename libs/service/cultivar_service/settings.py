@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         description="The port of health alone, without TLS, for a cluster's probes; empty for none, 0 takes any.",
     )
     console_port: int = Field(7346, ge=0, le=65535, description="The port of the web pages; 0 takes any free one.")
-    console_url: str = Field("", description="Where reviewers reach the web pages; empty for their host and port.")
+    console_url: str = Field("", description="Where browsers reach the web pages; empty for their host and port.")
     database_url: str = Field(
         "", description="PostgreSQL with this service's role, as postgresql://user@host/database."
     )
@@ -59,6 +59,23 @@ class Settings(BaseSettings):
     token_file: Path = Field(
         default_factory=lambda: data_dir() / "token", description="The file of the local token; made when absent."
     )
+    oidc_issuer: str = Field(
+        "", description="The OIDC issuer whose tokens are taken, an https address; empty for the local token."
+    )
+    oidc_audience: str = Field("", description="The audience that a token must be for.")
+    oidc_principal_claim: str = Field("sub", description="The claim that names the principal.")
+    oidc_roles_claim: str = Field(
+        "groups", description="The claim with entries cultivar:PROJECT:ROLE; dots lead into nested claims."
+    )
+    oidc_admins: str = Field("", description="Principals that are admin of every project, separated by commas.")
+    oidc_services: str = Field(
+        "", description="Principals of Cultivar's own services, separated by commas: engineer of every project."
+    )
+    oidc_leeway_seconds: int = Field(30, ge=0, le=60, description="How far the issuer's clock may be from ours.")
+    oidc_client_id: str = Field("", description="The client that this service calls others as; the console's too.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret of that client.")
+    oidc_client_scopes: str = Field("", description="The scopes that a service's own token is asked with.")
+    oidc_scopes: str = Field("openid profile email", description="The scopes that people sign in to the console with.")
     peers: str = Field(
         "",
         description="Where the other services are: one address, in which {service} stands for the name, or "

@@ -2,6 +2,7 @@
 
 from cultivar_campaigns.__main__ import MIGRATIONS as CAMPAIGNS
 from cultivar_campaigns.__main__ import build as campaigns
+from cultivar_console.__main__ import MIGRATIONS as CONSOLE
 from cultivar_console.__main__ import build as console
 from cultivar_datasets.__main__ import MIGRATIONS as DATASETS
 from cultivar_datasets.__main__ import build as datasets
@@ -9,6 +10,8 @@ from cultivar_evaluation.__main__ import build as evaluation
 from cultivar_filtering.__main__ import build as filtering
 from cultivar_generation.__main__ import MIGRATIONS as GENERATION
 from cultivar_generation.__main__ import build as generation
+from cultivar_identity.__main__ import MIGRATIONS as IDENTITY
+from cultivar_identity.__main__ import build as identity
 from cultivar_review.__main__ import MIGRATIONS as REVIEW
 from cultivar_review.__main__ import build as review
 from cultivar_service.errors import StartError
@@ -23,16 +26,19 @@ BUILDS: dict[str, Build] = {
     "evaluation": evaluation,
     "filtering": filtering,
     "generation": generation,
+    "identity": identity,
     "review": review,
     "training": training,
 }
 
 SCHEMAS: Schemas = {
     "campaigns": (CAMPAIGNS,),
+    "console": (CONSOLE,),
     "datasets": (DATASETS,),
     "evaluation": (),
     "filtering": (),
     "generation": (GENERATION,),
+    "identity": (IDENTITY,),
     "review": (REVIEW,),
     "training": (),
 }

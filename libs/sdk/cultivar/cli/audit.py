@@ -13,7 +13,7 @@ from cultivar.audit.v1 import audit_pb2
 from cultivar.cli.calling import Project, connected, failed
 from cultivar.client import Client
 
-SERVICES = ("generation", "filtering", "review", "datasets", "training", "evaluation", "campaigns")
+SERVICES = ("generation", "filtering", "review", "datasets", "training", "evaluation", "campaigns", "identity")
 
 
 def audit(project: Project = "default") -> None:

@@ -1,0 +1,1 @@
+"""Identity: role bindings and invitations."""
