@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import grpc
+from cultivar.identity.v1 import identity_pb2_grpc
 from cultivar.review.v1 import review_pb2_grpc
+from cultivar_service.errors import CultivarError
 from cultivar_service.logs import log
 from cultivar_service.names import new_id
 from cultivar_service.principal import Authenticator
@@ -20,26 +23,37 @@ from cultivar_console.errors import ConsoleError, Shown, SignInNeeded, shown
 from cultivar_console.guard import Guard
 from cultivar_console.pages import ROUTERS, SECTIONS, Section
 from cultivar_console.rendering import FOLDER, page
-from cultivar_console.sessions import Sessions
+from cultivar_console.sessions import Codes, Sessions
+
+if TYPE_CHECKING:
+    from cultivar_console.codeflow import CodeFlow
 
 
 @dataclass
 class Console:
-    """What pages are given: the services, reached over one channel, who is signed in, and the sections."""
+    """What pages are given: the services, reached over one channel, who is signed in, and the sections.
+
+    `url` is where browsers reach it; `flow` signs in at the issuer, and is None with the local token.
+    """
 
     review: Any
+    identity: Any
     authenticator: Authenticator
-    sessions: Sessions = field(default_factory=Sessions)
+    sessions: Sessions
+    codes: Codes = field(default_factory=Codes)
     sections: Sequence[Section] = SECTIONS
+    url: str = ""
+    flow: "CodeFlow | None" = None
 
 
-def open_console(channel: grpc.aio.Channel, authenticator: Authenticator) -> Console:
+def open_console(channel: grpc.aio.Channel, authenticator: Authenticator, sessions: Sessions) -> Console:
     """Returns a console whose calls go over a channel.
 
-    The channel carries this machine's token; only who shows the same token is signed in, so the services know each
-    caller by the right name.
+    The channel carries the token of whoever is signed in. With the local token that is one for all: only who shows it
+    is signed in, so the services know each caller by the right name.
     """
-    return Console(review_pb2_grpc.ReviewServiceStub(channel), authenticator)
+    review = review_pb2_grpc.ReviewServiceStub(channel)
+    return Console(review, identity_pb2_grpc.IdentityServiceStub(channel), authenticator, sessions)
 
 
 def make_app(console: Console) -> ASGIApp:
@@ -50,7 +64,7 @@ def make_app(console: Console) -> ASGIApp:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     app.add_api_route("/healthz", healthy, include_in_schema=False)
-    for kind in (ConsoleError, grpc.aio.AioRpcError, Exception):
+    for kind in (ConsoleError, CultivarError, grpc.aio.AioRpcError, Exception):
         app.add_exception_handler(kind, show_error)
     app.add_exception_handler(RequestValidationError, show_wrong_field)
     app.add_exception_handler(HTTPException, show_http_error)
@@ -69,7 +83,8 @@ async def show_error(request: Request, error: Exception) -> Response:
     if told.status == 500:
         log.error("page_crashed", call=new_id(), exc_info=error)
     if isinstance(error, SignInNeeded) and request.method == "GET" and not wants_json(request):
-        return RedirectResponse(request.url_for("sign_in_page").include_query_params(next=request.url.path), 303)
+        asked = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+        return RedirectResponse(f"/signin?{urlencode({'next': asked})}", 303)
     return answer(request, told)
 
 

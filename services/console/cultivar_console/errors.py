@@ -2,12 +2,14 @@
 
 ConsoleError
 ├── SignInNeeded    401  nobody is signed in, or no longer
+├── SignInFailed    401  the identity provider's answer does not sign anybody in
 └── Refused         403  a post that does not come from one of our own pages
 """
 
 from dataclasses import dataclass
 
 import grpc
+from cultivar_service.errors import CultivarError
 from google.rpc import error_details_pb2, status_pb2
 
 STATUS = {
@@ -41,6 +43,13 @@ class SignInNeeded(ConsoleError):
         super().__init__("you are signed out: sign in again")
 
 
+class SignInFailed(ConsoleError):
+    """The identity provider's answer does not sign anybody in."""
+
+    status = 401
+    reason = "SIGN_IN_FAILED"
+
+
 class Refused(ConsoleError):
     """A post does not come from one of our own pages."""
 
@@ -64,6 +73,8 @@ def shown(error: Exception) -> Shown:
     """Returns what a browser is shown of an error."""
     if isinstance(error, ConsoleError):
         return Shown(error.status, error.reason, str(error))
+    if isinstance(error, CultivarError):
+        return Shown(STATUS.get(error.status, 500), error.reason, error.message)
     if isinstance(error, grpc.aio.AioRpcError):
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             return Shown(503, "UNAVAILABLE", "the service does not answer: try again in a moment")

@@ -1,17 +1,20 @@
 """What stands before every page: headers, the size of a body, the session, and the origin of a post."""
 
 import hmac
-from typing import Annotated
+import time
+from typing import Annotated, Any
 
+from cultivar_service.tokens import current_token
 from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cultivar_console.errors import Refused, SignInNeeded
-from cultivar_console.sessions import Session
+from cultivar_console.sessions import Grant, Session
 
-SESSION_COOKIE, SEAT_COOKIE = "cultivar_session", "cultivar_seat"
+SESSION_COOKIE, SEAT_COOKIE, SIGN_IN_COOKIE = "cultivar_session", "cultivar_seat", "cultivar_sign_in"
+CALLBACK = "/signin/callback"
 MOST_BYTES = 1 << 20
 POLICY = {
     "default-src": "'none'",
@@ -68,11 +71,24 @@ def refuse_body(headers: Headers) -> PlainTextResponse | None:
 
 async def signed_in(request: Request) -> Session:
     """Returns the session of a request; raises SignInNeeded."""
-    session: Session | None = request.app.state.console.sessions.find(request.cookies.get(SESSION_COOKIE, ""))
-    if session is None:
+    console, secret = request.app.state.console, request.cookies.get(SESSION_COOKIE, "")
+    session: Session | None = await console.sessions.find(secret) if secret else None
+    if session is None or (session.grant is None) != (console.flow is None):
         raise SignInNeeded
+    if session.grant is not None:
+        current_token.set(await token_of(console, secret, session.grant))
     request.state.session = session
     return session
+
+
+async def token_of(console: Any, secret: str, grant: Grant) -> str:
+    """Returns the token of a session for calls to services, renewed in time; raises SignInNeeded where it has ended."""
+    if grant.renew_time > time.time():
+        return grant.access_token
+    renewed: Grant | None = await console.sessions.renew(secret, console.flow.renew)
+    if renewed is None:
+        raise SignInNeeded
+    return renewed.access_token
 
 
 async def own_page(request: Request) -> Session:

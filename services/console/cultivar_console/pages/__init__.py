@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from cultivar_console.pages import queues, review, signin
+from cultivar_console.pages import invitations, queues, review, signin
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,4 @@ class Section:
 
 
 SECTIONS: tuple[Section, ...] = (Section("Review", "/projects/{project}/queues"),)
-ROUTERS: tuple[APIRouter, ...] = (signin.router, queues.router, review.router)
+ROUTERS: tuple[APIRouter, ...] = (signin.router, invitations.router, queues.router, review.router)

@@ -1,15 +1,18 @@
-"""Signing in and out."""
+"""Signing in and out: at the identity provider, or with this machine's token."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cultivar_service.errors import Unauthenticated
+from cultivar_service.principal import ANY_PROJECT, Principal
+from cultivar_service.tokens import current_token
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from cultivar_console.errors import Refused
-from cultivar_console.guard import SEAT_COOKIE, SESSION_COOKIE, OwnPage, cross_site
+from cultivar_console.errors import Refused, SignInFailed
+from cultivar_console.guard import CALLBACK, SEAT_COOKIE, SESSION_COOKIE, SIGN_IN_COOKIE, OwnPage, SignedIn, cross_site
 from cultivar_console.rendering import page
+from cultivar_console.sessions import SIGN_IN, Grant
 
 HOME = "/projects/default/queues"
 YEAR = 365 * 24 * 3600
@@ -17,54 +20,111 @@ router = APIRouter()
 
 
 @router.get("/")
-async def home() -> Response:
+async def home(request: Request, session: SignedIn) -> Response:
     """Leads to the first section."""
-    return RedirectResponse(HOME, 303)
+    authenticator, token = request.app.state.console.authenticator, current_token.get("")
+    principal = await authenticator.authenticate(token) if session.grant else Principal(session.principal)
+    return RedirectResponse(home_of(principal), 303)
 
 
-@router.get("/signin", name="sign_in_page")
+@router.get("/signin")
 async def sign_in_page(request: Request, code: str = "", next: str = "") -> Response:
-    """Shows the form, or signs in who comes by a link with a code that was not used."""
-    if principal := request.app.state.console.sessions.use_code(code):
-        return signed_in(request, principal, next)
+    """Leads to the identity provider, or shows the form, or signs in who comes by a link that was not used."""
+    console = request.app.state.console
+    if console.flow is not None:
+        return await to_issuer(request, next) if next else page(request, "signin.html", next="", wrong="", issuer=True)
+    if principal := console.codes.use(code):
+        return await signed_in(request, Principal(principal), next)
     wrong = "This link has been used or is too old. Sign in with the token." if code else ""
-    return page(request, "signin.html", 401 if wrong else 200, next=local_path(next), wrong=wrong)
+    return form(request, next, wrong)
 
 
 @router.post("/signin")
 async def sign_in(request: Request, token: Annotated[str, Form()], next: Annotated[str, Form()] = "") -> Response:
     """Signs in who shows this machine's token."""
-    if cross_site(request):
+    console = request.app.state.console
+    if cross_site(request) or console.flow is not None:
         raise Refused
     try:
-        principal = await request.app.state.console.authenticator.authenticate(token.strip())
+        principal = await console.authenticator.authenticate(token.strip())
     except Unauthenticated as error:
-        wrong = error.message[0].upper() + error.message[1:] + "."
-        return page(request, "signin.html", 401, next=local_path(next), wrong=wrong)
-    return signed_in(request, principal.name, next)
+        return form(request, next, sentence(error.message))
+    return await signed_in(request, principal, next)
+
+
+@router.get(CALLBACK)
+async def callback(request: Request) -> Response:
+    """Signs in whom the identity provider sends back."""
+    console = request.app.state.console
+    if console.flow is None:
+        raise Refused
+    secret = request.cookies.get(SIGN_IN_COOKIE, "")
+    under_way = await console.sessions.take(secret) if secret else None
+    try:
+        principal, grant = await console.flow.finish(under_way, request.query_params)
+    except SignInFailed as error:
+        return page(request, "signin.html", error.status, next="", wrong=sentence(str(error)), issuer=True)
+    response = await signed_in(request, principal, under_way.next if under_way else "", grant)
+    response.delete_cookie(SIGN_IN_COOKIE, path="/signin", httponly=True, samesite="lax", secure=secure(request))
+    return response
 
 
 @router.post("/signout")
 async def sign_out(request: Request, session: OwnPage) -> Response:
     """Ends the session."""
-    request.app.state.console.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    await request.app.state.console.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
     response = RedirectResponse("/signin", 303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
     return response
 
 
-def signed_in(request: Request, principal: str, next: str) -> Response:
-    """Opens a session, and keeps the browser's seat, so that who signs in again gets the task that was theirs."""
-    response = RedirectResponse(local_path(next), 303)
-    secure = request.url.scheme == "https"
-    secret = request.app.state.console.sessions.open(principal)
-    response.set_cookie(SESSION_COOKIE, secret, httponly=True, samesite="strict", secure=secure)
-    seat = request.cookies.get(SEAT_COOKIE) or secrets.token_urlsafe(12)
-    response.set_cookie(SEAT_COOKIE, seat, max_age=YEAR, httponly=True, samesite="strict", secure=secure)
+async def to_issuer(request: Request, next: str) -> Response:
+    """Sends the browser to the identity provider; what it must bring back is kept here, under a cookie of its own."""
+    console = request.app.state.console
+    url, under_way = await console.flow.begin(local_path(next))
+    secret = await console.sessions.begin(under_way)
+    response = RedirectResponse(url, 303)
+    age = int(SIGN_IN.total_seconds())
+    response.set_cookie(
+        SIGN_IN_COOKIE, secret, age, path="/signin", httponly=True, samesite="lax", secure=secure(request)
+    )
     return response
 
 
+async def signed_in(request: Request, principal: Principal, next: str, grant: Grant | None = None) -> Response:
+    """Opens a session, and keeps the browser's seat, so that who signs in again gets the task that was theirs."""
+    response = RedirectResponse(local_path(next), 303)
+    secret = await request.app.state.console.sessions.open(principal.name, grant)
+    # Who comes from the identity provider or by a link in a letter comes from another site.
+    site: Literal["lax", "strict"] = "lax" if grant else "strict"
+    response.set_cookie(SESSION_COOKIE, secret, httponly=True, samesite=site, secure=secure(request))
+    seat = request.cookies.get(SEAT_COOKIE) or secrets.token_urlsafe(12)
+    response.set_cookie(SEAT_COOKIE, seat, YEAR, httponly=True, samesite=site, secure=secure(request))
+    return response
+
+
+def form(request: Request, next: str, wrong: str) -> Response:
+    """Shows the form for this machine's token."""
+    return page(request, "signin.html", 401 if wrong else 200, next=local_path(next), wrong=wrong, issuer=False)
+
+
+def secure(request: Request) -> bool:
+    """Tells whether browsers reach the console by https, here or at the proxy before it."""
+    return "https" in (request.url.scheme, request.app.state.console.url.partition(":")[0])
+
+
+def home_of(principal: Principal) -> str:
+    """Returns the first section of a project in which somebody may do something."""
+    projects = sorted(project for project in principal.roles if project != ANY_PROJECT)
+    return f"/projects/{projects[0]}/queues" if projects and ANY_PROJECT not in principal.roles else HOME
+
+
 def local_path(path: str) -> str:
-    """Returns a path of this site; anything else becomes the first section."""
+    """Returns a path of this site; anything else becomes the first page."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if plain else HOME
+    return path if plain else "/"
+
+
+def sentence(text: str) -> str:
+    """Returns a message as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."

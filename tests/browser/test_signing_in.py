@@ -1,0 +1,109 @@
+"""Signing in at a real issuer, in a real browser: the code flow, sign-out, and an invitation followed."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import grpc
+import pytest
+from cultivar.identity.v1 import identity_pb2, identity_pb2_grpc
+from cultivar_console.__main__ import build as console
+from cultivar_identity.__main__ import build as identity
+from cultivar_review.__main__ import build as review
+from cultivar_service.serving import Host
+from playwright.async_api import Browser, Page, expect
+from pydantic import SecretStr
+
+from tests.conftest import Start
+from tests.issuer import AUDIENCE, PASSWORD, RealIssuer
+
+LISTEN = "window.broken = []; addEventListener('securitypolicyviolation', e => broken.push(e.violatedDirective));"
+
+
+@dataclass
+class Door:
+    """A console with an issuer, and a browser that knows nobody."""
+
+    host: Host
+    issuer: RealIssuer
+    page: Page
+
+    @property
+    def url(self) -> str:
+        """The address of the console."""
+        return next(service.url for service in self.host.services if service.url)
+
+    async def enter(self, name: str) -> None:
+        """Types name and password at the issuer, and consents where it asks."""
+        assert urlsplit(self.page.url).port == urlsplit(self.issuer.url).port
+        await self.page.fill("input[name=login]", name)
+        await self.page.keyboard.press("Enter")
+        await self.page.fill("input[name=password]", PASSWORD)
+        await self.page.keyboard.press("Enter")
+        await self.page.wait_for_url(f"{self.url}/**")
+
+
+@pytest.fixture
+async def door(start: Start, issuer: RealIssuer, browser: Browser) -> AsyncIterator[Door]:
+    """A console whose people are at the issuer."""
+    client = f"console-{uuid4().hex[:6]}"
+    host = await start(
+        identity,
+        review,
+        console,
+        oidc_issuer=issuer.url,
+        oidc_audience=AUDIENCE,
+        oidc_client_id=client,
+        oidc_client_secret=SecretStr(issuer.secret),
+        oidc_scopes="openid profile email groups",
+    )
+    context = await browser.new_context()
+    await context.add_init_script(LISTEN)
+    made = Door(host, issuer, await context.new_page())
+    issuer.add_client(client, f"{made.url}/signin/callback")
+    yield made
+    await context.close()
+
+
+async def test_a_person_signs_in_with_their_password_at_the_issuer_and_out_again(door: Door) -> None:
+    name = f"ada-{uuid4().hex[:6]}"
+    door.issuer.add_person(name, "cultivar:support:reviewer")
+    await door.page.goto(door.url)
+    await door.enter(name)
+    await expect(door.page.get_by_role("heading", name="Review")).to_be_visible()
+    assert door.page.url == f"{door.url}/projects/support/queues"
+    await expect(door.page.get_by_text(name)).to_be_visible()
+    assert await door.page.evaluate("document.cookie") == "", "scripts see no cookie"
+    assert await door.page.evaluate("broken") == []
+    cookies = {cookie["name"]: cookie for cookie in await door.page.context.cookies(door.url)}
+    kept = cookies["cultivar_session"]
+    assert (kept["httpOnly"], kept["sameSite"], len(kept["value"])) == (True, "Lax", 43)
+    await door.page.get_by_role("button", name="Sign out").click()
+    await expect(door.page.get_by_role("link", name="Sign in with your organisation")).to_be_visible()
+    await door.page.context.clear_cookies(domain="localhost")
+    await door.page.goto(f"{door.url}/projects/support/queues")
+    assert urlsplit(door.page.url).port == urlsplit(door.issuer.url).port
+
+
+async def test_an_invitation_in_a_letter_makes_a_reviewer_of_who_signs_in_through_it(door: Door) -> None:
+    name = f"bob-{uuid4().hex[:6]}"
+    door.issuer.add_person(name)
+    async with grpc.aio.insecure_channel(door.host.listening.address) as channel:
+        stub: Any = identity_pb2_grpc.IdentityServiceStub(channel)
+        admin = [("authorization", f"Bearer {door.issuer.signed(sub='root', groups=['cultivar:support:admin'])}")]
+        asked = identity_pb2.CreateInvitationRequest(parent="projects/support")
+        made = await stub.CreateInvitation(asked, metadata=admin)
+        await door.page.goto(f"{door.url}/{made.name}?secret={made.secret}")
+        await door.enter(name)
+        await expect(door.page.get_by_text("Accepting makes you a reviewer of the project support")).to_be_visible()
+        await door.page.get_by_role("button", name="Accept").click()
+        await expect(door.page.get_by_text("No examples wait for a review")).to_be_visible()
+        listed = await stub.ListRoleBindings(
+            identity_pb2.ListRoleBindingsRequest(parent="projects/support"), metadata=admin
+        )
+    assert [binding.principal for binding in listed.role_bindings] == [name]
+    await door.page.goto(f"{door.url}/{made.name}?secret=guess")
+    await door.page.get_by_role("button", name="Accept").click()
+    await expect(door.page.get_by_text("There is no such invitation: ask an admin")).to_be_visible()
