@@ -35,5 +35,5 @@ capabilities: { drop: [ALL] }
 
 {{/* The services with a database. */}}
 {{- define "trial.services" -}}
-campaigns datasets evaluation filtering generation review training
+campaigns console datasets evaluation filtering generation identity review training
 {{- end }}
