@@ -36,7 +36,7 @@ async def test_all_is_fine_where_a_service_runs(cluster: Cluster) -> None:
     assert said["✓ schemas"].endswith("this role may use review")
     assert said["✓ store"].endswith("conditional writes are honoured")
     assert all(said[f"✓ {service}"] == "serves" for service in SERVICES)
-    assert "the token is valid" in said["✓ identity"]
+    assert "the token is valid" in said["✓ token"]
 
 
 async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster, tmp_path:
     assert "bucket 'nowhere' does not exist" in said["✗ store"] and "create it" in said["✗ store"]
     assert "does not answer" in said["✗ review"]
     assert said["✓ training"] == "serves"
-    assert "the token is not this machine's" in said["✗ identity"]
+    assert "the token is not this machine's" in said["✗ token"]
 
 
 async def test_a_certificate_of_another_ca_is_told_from_a_service_that_is_away(

@@ -15,10 +15,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import text
 
 from cultivar_service.database import Database, no_database
-from cultivar_service.errors import StartError, Unavailable
+from cultivar_service.errors import CultivarError, StartError, Unavailable
+from cultivar_service.identity import Identity, open_identity
+from cultivar_service.issuer import Issuer
 from cultivar_service.migration import ARTIFACTS, Schemas
+from cultivar_service.own_tokens import OwnTokens
 from cultivar_service.parts import open_parts
 from cultivar_service.peers import PeerRoutes
+from cultivar_service.principal import LocalToken
 from cultivar_service.schemas import require_newest, require_usable
 from cultivar_service.settings import Settings
 
@@ -27,7 +31,7 @@ OLDEST_POSTGRES = 14
 CALL_SECONDS = 10.0
 PROJECT = "cultivar-doctor"
 NO_SERVICE = ("failed to connect", "connections to all backends", "errors resolving")
-SERVICES = ("campaigns", "datasets", "evaluation", "filtering", "generation", "review", "training")
+SERVICES = ("campaigns", "datasets", "evaluation", "filtering", "generation", "identity", "review", "training")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Wrong(Exception):
 
 
 async def examine(settings: Settings, schemas: Schemas, project: str) -> AsyncIterator[Finding]:
-    """Yields what is found of database, clock, schemas, store, services and identity, one after the other."""
+    """Yields what is found of database, clock, schemas, store, issuer, services and token, one after the other."""
     if settings.database_url:
         database = Database(settings.database_url, ARTIFACTS, pool_size=1)
         yield await found("database", partial(check_database, database))
@@ -54,12 +58,14 @@ async def examine(settings: Settings, schemas: Schemas, project: str) -> AsyncIt
     else:
         yield Finding("database", "skipped", "CULTIVAR_DATABASE_URL is not set here; `cultivar up` brings its own")
     if settings.artifacts:
-        store = open_parts(settings, "", "").store
+        store = open_parts(settings, "", Identity(LocalToken(""))).store
         yield await found("store", partial(check_store, store))
     else:
         yield Finding("store", "skipped", "CULTIVAR_ARTIFACTS is not set here; `cultivar up` keeps artifacts itself")
+    if settings.oidc_issuer:
+        yield await found("issuer", partial(check_issuer, settings))
     try:
-        connection = connection_of(settings)
+        connection = await connection_of(settings)
     except NotConnected as error:
         yield Finding("services", "skipped", str(error))
         return
@@ -67,7 +73,7 @@ async def examine(settings: Settings, schemas: Schemas, project: str) -> AsyncIt
     routes = PeerRoutes(connection, secure)
     for service in SERVICES:
         yield await found(service, partial(check_health, routes, service))
-    yield await found("identity", partial(check_identity, routes, project))
+    yield await found("token", partial(check_token, routes, project))
     await routes.close()
 
 
@@ -157,7 +163,7 @@ async def check_health(routes: Routes, service: str) -> str:
     return "serves"
 
 
-async def check_identity(routes: Routes, project: str) -> str:
+async def check_token(routes: Routes, project: str) -> str:
     """Makes a call with the token, which needs the least role in the project."""
     channel: Any = routes
     stub: Any = campaigns_pb2_grpc.CampaignsServiceStub(channel)
@@ -166,15 +172,35 @@ async def check_identity(routes: Routes, project: str) -> str:
     return f"the token is valid, and may read projects/{project}"
 
 
-def connection_of(settings: Settings) -> Connection:
+async def check_issuer(settings: Settings) -> str:
+    """Asks the issuer for its keys and for a token of this service, and takes it as another service would."""
+    identity = open_identity(settings.model_copy(update={"database_url": ""}))
+    assert identity.own is not None
+    try:
+        principal = await identity.authenticator.authenticate(await identity.own.token())
+    except CultivarError as error:
+        raise Wrong(error.message) from error
+    return f"answers with its keys, and knows this service as {principal.name}"
+
+
+async def connection_of(settings: Settings) -> Connection:
     """Returns how the services are reached: as a service does by its peers, else as a client; raises NotConnected."""
     if not settings.peers:
         return find_connection()
+    token = await own_token(settings)
+    ca = str(settings.tls_ca) if settings.tls_ca else ""
+    return Connection(settings.peers, token, tls_ca=ca, tls_name=settings.tls_name)
+
+
+async def own_token(settings: Settings) -> str:
+    """Returns the token with which a service of these settings calls others; raises NotConnected where it has none."""
     try:
-        token = settings.token_file.read_text().strip()
+        if settings.oidc_issuer:
+            return await OwnTokens(settings, Issuer(settings.oidc_issuer)).token()
+        return settings.token_file.read_text().strip()
+    except CultivarError as error:
+        raise NotConnected(error.message) from error
     except OSError as error:
         raise NotConnected(
             f"{settings.token_file} cannot be read: {error.strerror}; correct CULTIVAR_TOKEN_FILE"
         ) from error
-    ca = str(settings.tls_ca) if settings.tls_ca else ""
-    return Connection(settings.peers, token, tls_ca=ca, tls_name=settings.tls_name)
