@@ -115,7 +115,9 @@ class Parts:
     def console_url(self) -> str:
         """Returns where reviewers reach the web pages; empty where nobody knows."""
         settings = self.settings
-        fixed = f"http://{settings.host}:{settings.console_port}" if settings.console_port else ""
+        # A host of every interface is no address that a person could open.
+        here = settings.console_port and settings.host not in ("0.0.0.0", "::")
+        fixed = f"http://{settings.host}:{settings.console_port}" if here else ""
         return settings.console_url.rstrip("/") or self.console or fixed
 
     async def database(self, schema: str, *chains: Path) -> Database:
