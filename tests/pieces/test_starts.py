@@ -123,8 +123,11 @@ async def test_a_certificate_that_was_renewed_is_served_without_a_restart(
     assert await service.stop() == 0
 
 
-async def test_the_console_alone_needs_no_database_and_no_store(given: dict[str, str], tmp_path: Path) -> None:
-    own = {name: value for name, value in given.items() if "DATABASE" not in name and "S3" not in name}
+async def test_the_console_alone_needs_its_sessions_and_no_store(
+    given: dict[str, str], migrated: str, tmp_path: Path
+) -> None:
+    own = {name: value for name, value in given.items() if "S3" not in name}
+    own["CULTIVAR_DATABASE_URL"] = as_role(migrated, "console")
     port = free_port()
     console = Replica("console", tmp_path / "own", {**own, "CULTIVAR_CONSOLE_PORT": str(port)})
     await console.start()
