@@ -14,6 +14,12 @@ EMPTY = sa.text("'{}'")
 
 def upgrade() -> None:
     """Makes the tables."""
+    make_runs()
+    make_records()
+
+
+def make_runs() -> None:
+    """Makes the runs, with their leases."""
     op.create_table(
         "run",
         sa.Column("id", sa.Text, primary_key=True),
@@ -44,6 +50,10 @@ def upgrade() -> None:
     )
     op.create_index("run_open", "run", ["create_time"], postgresql_where=sa.text("end_time IS NULL"))
     op.create_index("run_listed", "run", ["project", "kind", "id"])
+
+
+def make_records() -> None:
+    """Makes what is remembered: requests that were answered, who changed what, and answers of models."""
     op.create_table(
         "request",
         sa.Column("project", sa.Text, primary_key=True),

@@ -14,6 +14,13 @@ DIGESTS = ("accepted", "declined", "unreviewed", "reviews")
 
 def upgrade() -> None:
     """Makes the tables."""
+    make_queues()
+    make_tasks()
+    make_reviews()
+
+
+def make_queues() -> None:
+    """Makes the queues."""
     op.create_table(
         "queue",
         sa.Column("name", sa.Text, primary_key=True),
@@ -33,6 +40,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("project", "request_id"),
     )
     op.create_index("queue_listed", "queue", ["project", "uid"])
+
+
+def make_tasks() -> None:
+    """Makes the tasks of queues, with their leases."""
     op.create_table(
         "task",
         sa.Column("name", sa.Text, primary_key=True),
@@ -54,6 +65,10 @@ def upgrade() -> None:
     op.create_index("task_waiting", "task", ["queue", "position"], postgresql_where=waiting)
     op.create_index("task_held", "task", ["queue", "lease_owner"], postgresql_where=waiting)
     op.create_index("task_leased", "task", ["queue", "lease_until"], postgresql_where=waiting)
+
+
+def make_reviews() -> None:
+    """Makes the reviews."""
     op.create_table(
         "review",
         sa.Column("task", sa.Text, sa.ForeignKey("task.name"), primary_key=True),
