@@ -259,6 +259,7 @@ async def test_a_server_without_the_model_says_what_it_serves() -> None:
 async def test_an_adapter_is_ready_when_its_base_model_is() -> None:
     async with FakeTeacher() as teacher, ModelClient(Endpoint(teacher.url, "fake-teacher:demo/ab12")) as client:
         await client.wait_ready(1)
+        assert (await client.chat(user("hello there"), SAMPLING)).texts
 
 
 async def test_a_wrong_key_is_told_at_once() -> None:

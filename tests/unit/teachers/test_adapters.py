@@ -87,10 +87,14 @@ def test_an_unloaded_adapter_can_be_loaded_again(model: Any, tmp_path: Path) -> 
     folder = save_adapter(model, tmp_path)
     switch = AdapterSwitch(model)
     adapter = read_adapter(folder, switch.shapes)
+    found = []
     for _ in range(2):
         switch.load("p/one", adapter)
         switch.activate("p/one")
+        found.append(logits(model))
         switch.unload("p/one")
+    torch.testing.assert_close(found[0], found[1])
+    assert not torch.allclose(found[1], logits(model))
 
 
 def changed_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:

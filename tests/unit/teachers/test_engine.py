@@ -115,9 +115,9 @@ def test_dropped_work_frees_its_place(running: Fixture) -> None:
     running.gate.clear()
     for _ in range(3):
         running.submit().cancel()
-    running.submit()
-    for _ in range(3):
-        running.submit()
+    kept = [running.submit() for _ in range(4)]
+    running.gate.set()
+    assert [future.result(PATIENCE) for future in kept] == ["score/None"] * 4
 
 
 def test_a_step_that_fails_fails_its_own_lane_only(running: Fixture, caplog: pytest.LogCaptureFixture) -> None:
