@@ -1,6 +1,7 @@
 """What `cultivar doctor` looks at: what a service or a client needs from outside, and what to do about it."""
 
 import time
+from asyncio import gather
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -71,9 +72,11 @@ async def examine(settings: Settings, schemas: Schemas, project: str) -> AsyncIt
         return
     secure: Any = grpc.aio.secure_channel
     routes = PeerRoutes(connection, secure)
-    for service in SERVICES:
-        yield await found(service, partial(check_health, routes, service))
-    yield await found("token", partial(check_token, routes, project))
+    checks = {service: partial(check_health, routes, service) for service in SERVICES}
+    checks["token"] = partial(check_token, routes, project)
+    # At once, for a call to what is not there is tried for seconds before it fails.
+    for finding in await gather(*(found(what, check) for what, check in checks.items())):
+        yield finding
     await routes.close()
 
 
