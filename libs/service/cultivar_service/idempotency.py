@@ -24,10 +24,12 @@ async def once(
     request: Message,
     response_type: type[Response],
     effect: Callable[[AsyncConnection], Awaitable[Response]],
+    secrets: tuple[str, ...] = (),
 ) -> Response:
     """Performs an effect in a transaction, and once alone for each `request_id` of the request's project.
 
-    The answer is kept for 7 days. Raises InvalidArgument where the id was used with another body.
+    The answer is kept for 7 days, without the fields that are secrets. Raises InvalidArgument where the id was used
+    with another body.
     """
     request_id = str(getattr(request, "request_id", ""))
     async with database.begin() as connection:
@@ -44,8 +46,11 @@ async def once(
         if (await connection.execute(placed.returning(tables.request.c.digest))).first() is None:
             return await _first_answer(connection, key, digest, response_type)
         response = await effect(connection)
+        kept = response_type.FromString(response.SerializeToString())
+        for secret in secrets:
+            kept.ClearField(secret)
         mine = [tables.request.c[name] == value for name, value in key.items()]
-        await connection.execute(sa.update(tables.request).where(*mine).values(response=response.SerializeToString()))
+        await connection.execute(sa.update(tables.request).where(*mine).values(response=kept.SerializeToString()))
         await connection.execute(sa.delete(tables.request).where(tables.request.c.create_time < sa.func.now() - KEPT))
         return response
 

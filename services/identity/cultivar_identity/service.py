@@ -69,7 +69,7 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
             made.secret, made.link = secret, codec.link_of(self._console_url(), made.name, secret)
             return made
 
-        return await once(self._database, request, pb.Invitation, effect)
+        return await once(self._database, request, pb.Invitation, effect, secrets=("secret", "link"))
 
     async def ListInvitations(self, request: pb.ListInvitationsRequest, context: Context) -> pb.ListInvitationsResponse:
         """Lists invitations."""

@@ -149,6 +149,19 @@ async def test_who_accepts_an_invitation_is_a_reviewer_at_once_and_nobody_else_i
     assert [(one.accepted_by, one.secret, one.link) for one in listed.invitations] == [("ada", "", "")]
 
 
+async def test_the_secret_of_an_invitation_is_told_once_and_kept_nowhere(people: People, settings: Settings) -> None:
+    made = await invite(people, request_id="r1")
+    again = await invite(people, request_id="r1")
+    assert (again.name, again.secret, again.link) == (made.name, "", "")
+    with psycopg.connect(settings.database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'identity'").fetchall()
+        kept = [str(connection.execute(f"SELECT * FROM identity.{table}").fetchall()) for (table,) in tables]
+        answers = connection.execute("SELECT response FROM identity.request").fetchall()
+    assert made.name.rpartition("/")[2] in "".join(kept)
+    assert made.secret not in "".join(kept)
+    assert [made.secret.encode() in answer for (answer,) in answers] == [False]
+
+
 async def test_of_many_who_open_one_link_at_once_one_becomes_a_reviewer(people: People) -> None:
     made = await invite(people)
     answers = await asyncio.gather(

@@ -75,10 +75,10 @@ class Invitation(_message.Message):
     name: _builtins.str
     """`projects/{project}/invitations/{id}`."""
     secret: _builtins.str
-    """What the link carries, shown in the answer to `CreateInvitation` alone."""
+    """What the link carries, in the first answer to `CreateInvitation` alone."""
     link: _builtins.str
-    """The page that accepts it, with the secret; in the answer to `CreateInvitation` alone, and empty where the service
-    does not know the console's address.
+    """The page that accepts it, with the secret; in the first answer to `CreateInvitation` alone, and empty where the
+    service does not know the console's address.
     """
     accepted_by: _builtins.str
     """Who accepted it; empty while nobody has."""

@@ -104,7 +104,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvitation(self, request, context):
-        """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once.
+        """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once. A repeat of the call
+        returns the invitation without its secret, which is not kept: delete it and create another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

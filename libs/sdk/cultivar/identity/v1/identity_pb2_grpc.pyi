@@ -41,7 +41,9 @@ class IdentityServiceStub:
     DeleteRoleBinding: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeleteRoleBindingRequest, _identity_pb2.RoleBinding]
     """Deletes a role binding and returns it as it was; it counts nowhere after five seconds."""
     CreateInvitation: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateInvitationRequest, _identity_pb2.Invitation]
-    """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once."""
+    """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once. A repeat of the call
+    returns the invitation without its secret, which is not kept: delete it and create another.
+    """
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListInvitationsRequest, _identity_pb2.ListInvitationsResponse]
     """Lists the invitations of a project, the newest first, without their secrets."""
     DeleteInvitation: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeleteInvitationRequest, _identity_pb2.Invitation]
@@ -65,7 +67,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     DeleteRoleBinding: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteRoleBindingRequest, _identity_pb2.RoleBinding]  # type: ignore[assignment]
     """Deletes a role binding and returns it as it was; it counts nowhere after five seconds."""
     CreateInvitation: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateInvitationRequest, _identity_pb2.Invitation]  # type: ignore[assignment]
-    """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once."""
+    """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once. A repeat of the call
+    returns the invitation without its secret, which is not kept: delete it and create another.
+    """
     ListInvitations: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListInvitationsRequest, _identity_pb2.ListInvitationsResponse]  # type: ignore[assignment]
     """Lists the invitations of a project, the newest first, without their secrets."""
     DeleteInvitation: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteInvitationRequest, _identity_pb2.Invitation]  # type: ignore[assignment]
@@ -110,7 +114,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateInvitationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.Invitation, _abc.Awaitable[_identity_pb2.Invitation]]:
-        """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once."""
+        """Creates an invitation: whoever signs in through its link is bound to the role reviewer, once. A repeat of the call
+        returns the invitation without its secret, which is not kept: delete it and create another.
+        """
 
     @_abc_1.abstractmethod
     def ListInvitations(
