@@ -1,6 +1,6 @@
 """The Python client: a stub for each service, and what every caller of a run needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -63,6 +63,19 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.channel.close()
+
+
+def listed(call: Callable[[Any], Any], request: Any) -> Iterator[Any]:
+    """Yields the resources on all pages of a `List…` call, asking for each page when it is needed."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    while True:
+        page = call(asked)
+        (resources,) = (field.name for field in page.DESCRIPTOR.fields if field.is_repeated)
+        yield from getattr(page, resources)
+        if not page.next_page_token:
+            return
+        asked.page_token = page.next_page_token
 
 
 def wait(changes: Iterator[Resource]) -> Resource:

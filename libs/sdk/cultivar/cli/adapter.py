@@ -1,5 +1,6 @@
 """`cultivar adapter …`: list what training made, and fetch one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from cultivar.cli.calling import Project, connected, failed
 from cultivar.cli.dataset import fetch
-from cultivar.client import Client
+from cultivar.client import Client, listed
 from cultivar.datasets.v1 import datasets_pb2
 from cultivar.training.v1 import training_pb2 as pb
 
@@ -48,17 +49,9 @@ def pull(
         typer.echo(f"the adapter for {found[0].base_model} is in {folder}")
 
 
-def all_adapters(client: Client) -> list[pb.Adapter]:
-    """Returns every adapter of the project, the newest first."""
-    found: list[pb.Adapter] = []
-    token = ""
-    while True:
-        request = pb.ListAdaptersRequest(parent=client.parent, page_size=PAGE, page_token=token)
-        page = client.training.ListAdapters(request)
-        found += page.adapters
-        token = page.next_page_token
-        if not token:
-            return found
+def all_adapters(client: Client) -> Iterator[pb.Adapter]:
+    """Yields every adapter of the project, the newest first."""
+    return listed(client.training.ListAdapters, pb.ListAdaptersRequest(parent=client.parent, page_size=PAGE))
 
 
 def digest(adapter: pb.Adapter) -> str:

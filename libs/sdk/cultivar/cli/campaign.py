@@ -14,7 +14,7 @@ from cultivar.cli.calling import Project, connected, failed
 from cultivar.cli.campaign_file import FileWrong, as_struct, local_files, read_campaign, send_files
 from cultivar.cli.tracing import show_trace
 from cultivar.cli.watching import follow_campaign, state_of, steadily
-from cultivar.client import Client
+from cultivar.client import Client, listed
 from cultivar.datasets.v1 import datasets_pb2
 from cultivar.run.v1 import run_pb2
 
@@ -104,16 +104,10 @@ def watch(name: Name, output: Output = None, project: Project = "default") -> No
 def list_campaigns(project: Project = "default") -> None:
     """Lists the campaigns of a project, the newest first."""
     table = Table("campaign", "state", "stages", "made", "verdict or what it waits for", box=None)
-    token = ""
     with connected(project) as client:
-        while True:
-            request = pb.ListCampaignsRequest(parent=client.parent, page_size=PAGE, page_token=token)
-            page = client.campaigns.ListCampaigns(request)
-            for campaign in page.campaigns:
-                table.add_row(*row(campaign))
-            token = page.next_page_token
-            if not token:
-                break
+        request = pb.ListCampaignsRequest(parent=client.parent, page_size=PAGE)
+        for campaign in listed(client.campaigns.ListCampaigns, request):
+            table.add_row(*row(campaign))
     Console().print(table)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cultivar.artifact.v1 import artifact_pb2
 from cultivar.cli.calling import Project, connected, failed
-from cultivar.client import Client
+from cultivar.client import Client, listed
 from cultivar.datasets.v1 import datasets_pb2
 from cultivar.files import digest_of, download
 from cultivar.run.v1 import run_pb2
@@ -24,18 +24,12 @@ app = typer.Typer(help="Dataset versions: list them, fetch one.", no_args_is_hel
 def list_versions(project: Project = "default") -> None:
     """Lists the dataset versions of a project, the newest first."""
     table = Table("version", "state", "examples", "made", box=None)
-    token = ""
     with connected(project) as client:
-        while True:
-            request = datasets_pb2.ListDatasetVersionsRequest(parent=client.parent, page_size=PAGE, page_token=token)
-            page = client.datasets.ListDatasetVersions(request)
-            for version in page.dataset_versions:
-                state = run_pb2.RunState.Name(version.run.state).removeprefix("RUN_STATE_").lower()
-                made = version.run.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-                table.add_row(short_name(version.name), state, str(version.examples), made)
-            token = page.next_page_token
-            if not token:
-                break
+        request = datasets_pb2.ListDatasetVersionsRequest(parent=client.parent, page_size=PAGE)
+        for version in listed(client.datasets.ListDatasetVersions, request):
+            state = run_pb2.RunState.Name(version.run.state).removeprefix("RUN_STATE_").lower()
+            made = version.run.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
+            table.add_row(short_name(version.name), state, str(version.examples), made)
     Console().print(table)
 
 
