@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cultivar_artifacts.digests import canonical
+from cultivar_artifacts.digests import canonical, canonical_without_floats
 from cultivar_artifacts.errors import ArtifactInvalid, CorruptArtifact
 from cultivar_artifacts.manifests import File, Manifest
 from cultivar_artifacts.store import ArtifactStore
@@ -42,9 +42,10 @@ def rows_digest(table: pa.Table) -> str:
     Raises `ArtifactInvalid` for values that JSON cannot hold (see `canonical`).
     """
     whole = hashlib.sha256()
+    form = canonical if any(_has_floats(field.type) for field in table.schema) else canonical_without_floats
     for batch in table.to_batches(max_chunksize=ROW_GROUP_ROWS):
         for row in batch.to_pylist():
-            whole.update(hashlib.sha256(canonical(row)).digest())
+            whole.update(hashlib.sha256(form(row)).digest())
     return whole.hexdigest()
 
 
@@ -123,6 +124,10 @@ async def read_shards(store: ArtifactStore, manifest: Manifest) -> AsyncIterator
         if file.rows_digest:
             data = await store.read(manifest.project, file.sha256)
             yield await asyncio.to_thread(decode_shard, data)
+
+
+def _has_floats(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or any(_has_floats(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _sorted(table: pa.Table) -> pa.Table:

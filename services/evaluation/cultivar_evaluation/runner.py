@@ -79,7 +79,7 @@ class EvaluationWork:
         files = await output.put(PREDICTIONS, number, pa.Table.from_pylist(predictions, PREDICTION_SCHEMA))
         counts = Counter("failed" if row["cause"] else "scored" for row in predictions)
         done = start + len(predictions)
-        await answers.flush()
+        await answers.close_part(number)
         async with hold.commit(add=counts, next=done) as connection:
             await output.add(connection, number, files)
             await answers.prune(connection, number)

@@ -1,7 +1,6 @@
 """A few calls of a run that is not made yet, so that a person sees prompts and answers before any are paid for."""
 
 import asyncio
-import dataclasses
 
 from cultivar_artifacts import ArtifactStore, load_manifest
 from cultivar_models import ModelClient
@@ -37,5 +36,4 @@ class Previewer:
         calls = Calls(spec, usable(seeds, spec), prompts)
         async with ModelClient(await teacher.endpoint(self._models), concurrency=teacher.concurrency) as client:
             teaching = Teaching("preview", spec, teacher, client, calls)
-            outcomes = await asyncio.gather(*(teaching.outcome(call) for call in calls.range(0, len(calls))))
-        return [dataclasses.replace(outcome) for outcome in outcomes]
+            return await asyncio.gather(*(teaching.outcome(call) for call in calls.range(0, len(calls))))

@@ -47,13 +47,13 @@ CALL_SCHEMA = pa.schema(
 
 @dataclass
 class Outcome:
-    """What became of one call: candidates, or the cause of its failure."""
+    """What became of one call: its answer and the candidates in it, or the cause of its failure."""
 
     call: Call
     usage: TokenUsage = field(default_factory=TokenUsage)
+    answer: str = ""
     candidates: list[Example] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
-    raw: str = ""
     cause: str = ""
 
     def row(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Outcome:
             "cause": self.cause,
             "candidates": len(self.candidates),
             "malformed": self.malformed,
-            "raw": self.raw,
+            "raw": self.answer if self.malformed else "",
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
         }
@@ -99,15 +99,13 @@ class Teaching:
 
     def _read(self, call: Call, answer: Answer) -> Outcome:
         drafts, malformed = self.calls.read(call, answer.text, answer.finish_reason == "length")
-        outcome = Outcome(call, answer.usage, malformed=malformed)
+        outcome = Outcome(call, answer.usage, answer.text, malformed=malformed)
         for ordinal, draft in enumerate(drafts):
             try:
                 made = candidate(self._run, self._spec, self._teacher.model, call, ordinal, draft)
                 outcome.candidates.append(made)
             except ValueError as error:
                 outcome.malformed.append(str(error))
-        if outcome.malformed:
-            outcome.raw = answer.text
         return outcome
 
 
@@ -176,7 +174,7 @@ class GenerationWork:
         rows = pa.Table.from_pylist([outcome.row() for outcome in outcomes], CALL_SCHEMA)
         files: dict[str, File] = await output.put(CANDIDATES, number, to_table(candidates))
         files |= await output.put(CALLS, number, rows)
-        await answers.flush()
+        await answers.close_part(number)
         async with hold.commit(add=counted(outcomes), spent=spent(outcomes), next=start + len(outcomes)) as connection:
             await output.add(connection, number, files)
             await answers.prune(connection, number)

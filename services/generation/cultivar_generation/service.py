@@ -86,7 +86,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         calls = [
             pb.PreviewCall(
                 prompt=outcome.call.text,
-                answer=outcome.raw,
+                answer=outcome.answer,
                 candidates=[encode_example(example) for example in outcome.candidates],
                 malformed=[outcome.cause] if outcome.cause else outcome.malformed,
             )

@@ -1,5 +1,6 @@
 """The tables of generation."""
 
+import dataclasses
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ async def add_prompt(connection: AsyncConnection, principal: Principal, project:
         return newest
     version = newest.version + 1 if newest is not None else 1
     made = Prompt(prompt.name, version, prompt.form, prompt.template, prompt.description)
-    values = {**made.__dict__, "project": project, "digest": made.digest}
+    values = {**dataclasses.asdict(made), "project": project, "digest": made.digest}
     await connection.execute(sa.insert(prompts).values(values))
     resource = f"projects/{project}/prompts/{made.versioned_name}"
     await record_change(connection, principal, project, "create prompt", resource)

@@ -163,12 +163,14 @@ async def test_another_projects_run_is_not_found(start: Start, teacher: FakeTeac
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_preview_shows_prompts_and_candidates_and_stores_nothing(start: Start, teacher: FakeTeacher) -> None:
+async def test_a_preview_shows_prompts_answers_and_candidates_and_stores_nothing(
+    start: Start, teacher: FakeTeacher
+) -> None:
     _, stub, seeds_name = await open_generation(start, teacher)
     use = pb.StrategyUse(strategy="expand", count=400)
     preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=spec(seeds_name, use)))
     assert 1 <= len(preview.calls) <= 8
-    assert all(call.prompt for call in preview.calls)
+    assert all(call.prompt and call.answer for call in preview.calls)
     assert any(call.candidates for call in preview.calls)
 
 

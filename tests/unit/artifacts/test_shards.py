@@ -31,6 +31,7 @@ from cultivar_artifacts import (
     write_shard,
     write_shards,
 )
+from cultivar_artifacts.digests import canonical_without_floats
 from cultivar_artifacts.rows import find_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,25 @@ def test_the_rows_digest_can_be_computed_from_its_definition_alone() -> None:
     rows = sorted(_rows(700), key=lambda row: row["id"])
     joined = b"".join(hashlib.sha256(rfc8785.dumps(row)).digest() for row in rows)
     assert encode_shard(pa.Table.from_pylist(_rows(700))).rows_digest == hashlib.sha256(joined).hexdigest()
+
+
+WITHOUT_FLOATS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii")), inner),
+)
+
+
+@given(WITHOUT_FLOATS)
+def test_the_quick_form_of_what_holds_no_float_is_that_of_rfc_8785(value: Any) -> None:
+    assert canonical_without_floats(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "value", [2**53, -(2**53), b"bytes", datetime(2026, 1, 2), datetime(2026, 1, 2).date(), {1: 2}]
+)
+def test_the_quick_form_refuses_what_rfc_8785_refuses(value: Any) -> None:
+    with pytest.raises(ArtifactInvalid):
+        canonical_without_floats([value])
 
 
 ROW = st.fixed_dictionaries(

@@ -6,7 +6,7 @@ To add one, write a file `{name}.yaml` beside this one with `description`, `form
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,12 +32,12 @@ class Prompt:
     template: str
     description: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of form and template, in hexadecimal."""
         return hashlib.sha256(rfc8785.dumps({"form": self.form, "template": self.template})).hexdigest()
 
-    @property
+    @cached_property
     def versioned_name(self) -> str:
         """The name with its version, `{name}@{version}`."""
         return f"{self.name}@{self.version}"
