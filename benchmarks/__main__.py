@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import generation, table, teachers
 from benchmarks.comparison import RESULTS, Comparison, machine, measure, read_results
 
-COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, generation.COMPARISON)
+COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS)
 
 
 def main() -> None:

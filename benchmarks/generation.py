@@ -1,4 +1,7 @@
-"""The generation service against a bare aiohttp loop: the same calls, 64 in flight, to a teacher that takes 50 ms."""
+"""The generation service against a bare aiohttp loop: the same calls, 64 in flight, to a teacher that takes 50 ms.
+
+Once the teacher answers every call, once it refuses some for a second and fails others.
+"""
 
 import asyncio
 import json
@@ -7,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,9 @@ from benchmarks.comparison import Comparison, Sample, Side, Stopwatch
 ROWS = int(os.environ.get("BENCH_ROWS", "5000"))
 IN_FLIGHT = 64
 LATENCY = {"latency_s": 0.05}
+FAULTS = {**LATENCY, "too_many_rate": 0.05, "retry_after_s": 1.0, "error_rate": 0.02}
+TRIES = 8
+FIRST_PAUSE = 0.25
 MODEL = "fake-teacher"
 SEEDS = Path(__file__).parents[1] / "examples" / "support" / "seeds.jsonl"
 LABELS = ("refund", "delivery", "password", "invoice", "cancel", "exchange", "damaged", "discount")
@@ -30,11 +37,11 @@ TASK = example_pb2.Task(kind=example_pb2.TASK_KIND_CLASSIFICATION, labels=LABELS
 
 
 @asynccontextmanager
-async def sides() -> AsyncIterator[Mapping[str, Side]]:
+async def sides(teacher_settings: Mapping[str, float]) -> AsyncIterator[Mapping[str, Side]]:
     """Starts a fake teacher and a `cultivar up` in processes of their own; both sides call the same teacher."""
     with tempfile.TemporaryDirectory(prefix="cultivar-bench-") as folder:
         teacher = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cultivar_models.fake", "--settings", json.dumps(LATENCY)),
+            *(sys.executable, "-m", "cultivar_models.fake", "--settings", json.dumps(teacher_settings)),
             stdout=asyncio.subprocess.PIPE,
         )
         assert teacher.stdout is not None
@@ -88,12 +95,21 @@ def prepare(client: Client, teacher_url: str) -> str:
 
 
 async def bare(url: str, repeat: int) -> Sample:
-    """Makes as many calls and keeps the texts in memory: no retry, no record, no provenance, no shard."""
+    """Makes as many calls and keeps the texts in memory: tries again, but no record, no provenance, no shard."""
     texts = [json.loads(line)["text"] for line in SEEDS.read_text().splitlines()]
     numbers = iter(range(ROWS))
     said: list[str] = []
     watch = Stopwatch()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+
+        async def ask(body: dict[str, Any]) -> str:
+            for failures in range(TRIES):
+                async with session.post(f"{url}/chat/completions", json=body) as answer:
+                    if answer.status == 200:
+                        return str((await answer.json())["choices"][0]["message"]["content"])
+                    pause = float(answer.headers.get("Retry-After", FIRST_PAUSE * 2**failures))
+                await asyncio.sleep(pause)
+            raise RuntimeError("the teacher gave no answer")
 
         async def worker() -> None:
             for number in numbers:
@@ -102,18 +118,27 @@ async def bare(url: str, repeat: int) -> Sample:
                     "seed": repeat * ROWS + number,
                     "messages": [{"role": "user", "content": f"Rewrite this: {texts[number % len(texts)]}"}],
                 }
-                async with session.post(f"{url}/chat/completions", json=body) as answer:
-                    said.append((await answer.json())["choices"][0]["message"]["content"])
+                said.append(await ask(body))
 
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
     return watch.sample(len(said))
 
 
-COMPARISON = Comparison(
-    name="generation",
-    question="What is left of a teacher's speed when each answer is recorded, with its provenance, in shards?",
-    unit="rows",
-    ours="cultivar",
-    against="bare aiohttp",
-    sides=sides,
+COMPARISONS = (
+    Comparison(
+        name="generation",
+        question="What is left of a teacher's speed when each answer is recorded, with its provenance, in shards?",
+        unit="rows",
+        ours="cultivar",
+        against="bare aiohttp",
+        sides=partial(sides, LATENCY),
+    ),
+    Comparison(
+        name="generation_with_faults",
+        question="And when the teacher refuses 5 in 100 calls for a second, and fails 2 in 100?",
+        unit="rows",
+        ours="cultivar",
+        against="bare aiohttp",
+        sides=partial(sides, FAULTS),
+    ),
 )

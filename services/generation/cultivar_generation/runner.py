@@ -1,4 +1,4 @@
-"""What a generation run does: calls in ranges, two ranges under way at once, each committed in order."""
+"""What a generation run does: calls in ranges, several ranges under way at once, each committed in order."""
 
 import asyncio
 from collections import Counter, deque
@@ -23,7 +23,8 @@ from cultivar_generation.plan import Call, Calls, RunSpec, candidate, sampling_o
 from cultivar_generation.teacher import TeacherSpec
 
 RANGE_CALLS = 256
-OPEN_RANGES = 2
+# A range waits for its slowest call, which a teacher may send away for a second: the others must not wait for it.
+OPEN_RANGES = 16
 READY_SECONDS = 10.0
 CANDIDATES, CALLS = "candidates", "calls"
 
