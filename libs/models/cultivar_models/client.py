@@ -26,6 +26,7 @@ class ModelClient:
     policy: gives all of that and the pauses, in place of retries and deadline_s.
     recorder: asked before each call, and given each answer. With one, calls that are alike in request and `call` id
     are one call, so give each call that shall have its own answer its own id.
+    guard: called before each request is sent; what it raises goes through, and nothing is sent.
 
     Every call raises ModelUnavailable, ModelRejected or ModelAnswerInvalid; a recorder's errors go through as they are.
     """
@@ -40,11 +41,12 @@ class ModelClient:
         deadline_s: float = 600.0,
         policy: RetryPolicy | None = None,
         recorder: Recorder | None = None,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.slots = Slots(concurrency)
         self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
-        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s)
+        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s, guard)
         self._recorder = recorder
         self._turns = Turns()
         self._recorded = TokenUsage()

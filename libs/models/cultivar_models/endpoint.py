@@ -10,12 +10,16 @@ class Endpoint:
 
     url: `http://` or `https://`, ends before `/chat/completions`, so as a rule with `/v1`.
     api_key: sent as a bearer token; never shown in a repr, a log or an error.
+    proxy: `http://host:port` of the HTTP proxy that stands before it; empty for none. ca_file: the CA that signed its
+    certificate, in PEM; empty for the system's.
     Raises ValueError for another scheme, for a user or password inside the URL, and for an empty model name.
     """
 
     url: str
     model: str
     api_key: str | None = field(default=None, repr=False)
+    proxy: str = ""
+    ca_file: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -74,14 +75,23 @@ class _Tries:
 class Transport:
     """Holds the one HTTP connection pool of a client; an async context manager."""
 
-    def __init__(self, endpoint: Endpoint, slots: Slots, policy: RetryPolicy, timeout_s: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        slots: Slots,
+        policy: RetryPolicy,
+        timeout_s: float,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._slots = slots
         self._policy = policy
         self._timeout_s = timeout_s
+        self._guard = guard
         self._named = f"{endpoint.url} (model {endpoint.model})"
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._trust = ssl.create_default_context(cafile=endpoint.ca_file) if endpoint.ca_file else True
         self.usage = TokenUsage()
 
     async def __aenter__(self) -> Self:
@@ -90,7 +100,8 @@ class Transport:
         if self._endpoint.api_key:
             headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._trust),
+            proxy=self._endpoint.proxy or None,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             auto_decompress=False,
@@ -139,6 +150,8 @@ class Transport:
     ) -> tuple[T, TokenUsage] | _Failure:
         epoch = await self._slots.take(again=tries.failures > 0)
         try:
+            if self._guard is not None:
+                self._guard()
             now = asyncio.get_running_loop().time()
             tries.begin(now)
             status, retry_after, body = await self._send(path, payload, min(self._timeout_s, tries.ends - now))

@@ -40,6 +40,11 @@ class Answers:
         async with self._database.begin() as connection:
             self._known = {key: bytes(body) for key, body in await connection.execute(statement)}
 
+    @property
+    def left(self) -> int:
+        """How many answers of an earlier attempt nobody has asked for yet."""
+        return len(self._known)
+
     def of_part(self, number: int) -> None:
         """Says that what the present task records from now on belongs to one part of the run."""
         self._part.set(number)

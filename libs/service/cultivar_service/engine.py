@@ -57,7 +57,7 @@ class Work(Protocol):
     """What a kind of run does."""
 
     async def advance(self, hold: "Hold") -> None:
-        """Works from the cursor to the end; may raise Wait."""
+        """Works from the cursor to the end; may raise Wait. Cancelled while `hold.cancelling`, it may still commit."""
         ...
 
     async def settle(self, hold: "Hold", connection: AsyncConnection) -> Settled:
@@ -75,6 +75,8 @@ class Hold:
         self.progress = dict(run.progress)
         self.usage = dict(run.usage)
         self.failures = run.failures
+        # Set before the work of a run that shall end is cancelled: it may still commit what is done.
+        self.cancelling = False
         self._since = time.monotonic()
         self._reported = 0.0
 
@@ -207,8 +209,9 @@ class Engine:
             try:
                 await asyncio.wait({work, heart}, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done():
+                    hold.cancelling = heart.result() == CANCELLING
                     await cancelled(work)
-                    if heart.result() == CANCELLING:
+                    if hold.cancelling:
                         await self._end(hold, CANCELLED)
             except asyncio.CancelledError:
                 await cancelled(work)

@@ -53,4 +53,6 @@ def encode_progress(progress: dict[str, Any]) -> run_pb2.Progress:
 def encode_usage(usage: dict[str, Any]) -> run_pb2.Usage:
     """Returns what a run spent."""
     counts = ("calls", "cached_calls", "failed_calls", "prompt_tokens", "completion_tokens")
-    return run_pb2.Usage(**{name: int(usage.get(name, 0)) for name in counts}, seconds=float(usage.get("seconds", 0)))
+    message = run_pb2.Usage(**{name: int(usage.get(name, 0)) for name in counts})
+    message.seconds, message.cost = float(usage.get("seconds", 0)), float(usage.get("cost", 0))
+    return message

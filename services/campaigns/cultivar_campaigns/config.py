@@ -192,6 +192,7 @@ class Budget(Section):
 
     minutes: float = Field(0.0, ge=0, description="Minutes of work, waiting for people not counted.")
     tokens: int = Field(0, ge=0, description="Tokens sent to models and written by them.")
+    cost: float = Field(0.0, ge=0, description="Money, by the prices of the teachers.")
 
 
 class CampaignConfig(Section):

@@ -1,6 +1,6 @@
 """The funnel of a round: how many examples there were at each step, and where the others went."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cultivar_campaigns.store import Stage
@@ -38,4 +38,15 @@ def counts_of(stage: Stage | None) -> dict[str, int]:
 
 def spent(stages: Mapping[str, Stage]) -> dict[str, Any]:
     """Returns the usage of all stages together."""
-    return {name: sum(int(stage.usage.get(name, 0)) for stage in stages.values()) for name in SPENT}
+    counts = {name: sum(int(stage.usage.get(name, 0)) for stage in stages.values()) for name in SPENT}
+    return {**counts, "cost": cost_of(stages.values())}
+
+
+def tokens_of(stages: Iterable[Stage]) -> int:
+    """Returns the tokens that stages spent."""
+    return sum(int(stage.usage.get(name, 0)) for stage in stages for name in TOKENS)
+
+
+def cost_of(stages: Iterable[Stage]) -> float:
+    """Returns the money that stages spent."""
+    return sum(float(stage.usage.get("cost", 0)) for stage in stages)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_campaigns import store as tables
 from cultivar_campaigns.config import CampaignConfig
 from cultivar_campaigns.errors import BudgetSpent, StageFailed
-from cultivar_campaigns.funnel import TOKENS, funnel, spent
+from cultivar_campaigns.funnel import cost_of, funnel, spent, tokens_of
 from cultivar_campaigns.own_stages import REPORT, OwnStages
 from cultivar_campaigns.peers import Child
 from cultivar_campaigns.round import DONE, Round
@@ -218,11 +218,13 @@ def overview(round_: Round, stage: Stage) -> dict[str, Any]:
 
 
 def check_budget(round_: Round) -> None:
-    """Raises BudgetSpent where the campaign has spent the minutes or tokens that it may."""
+    """Raises BudgetSpent where the campaign has spent the minutes, tokens or money that it may."""
     budget, stages = round_.config.budget, round_.stages.values()
-    tokens = sum(int(stage.usage.get(name, 0)) for stage in stages for name in TOKENS)
+    tokens, cost = tokens_of(stages), cost_of(stages)
     if budget.tokens and tokens >= budget.tokens:
         raise BudgetSpent(f"{tokens} of {budget.tokens} tokens are spent: raise budget.tokens and run it again")
+    if budget.cost and cost >= budget.cost:
+        raise BudgetSpent(f"{cost:g} of {budget.cost:g} is spent: raise budget.cost and run it again")
     people = round_.config.review.by == "person"
     minutes = sum(seconds_of(stage) for stage in stages if not (people and stage.stage == "review")) / 60
     if budget.minutes and minutes >= budget.minutes:

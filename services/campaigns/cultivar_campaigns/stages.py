@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from cultivar_campaigns.config import WITH_CANDIDATES
 from cultivar_campaigns.errors import DataUnusable
+from cultivar_campaigns.funnel import cost_of, tokens_of
 from cultivar_campaigns.peers import Child, Peers
 from cultivar_campaigns.peers.datasets import ImportOrder, Origin, VersionOrder
 from cultivar_campaigns.peers.evaluation import EvaluationOrder
@@ -14,7 +15,7 @@ from cultivar_campaigns.peers.filtering import FilterOrder
 from cultivar_campaigns.peers.generation import GenerationOrder, StrategyOrder
 from cultivar_campaigns.peers.training import TrainingOrder
 from cultivar_campaigns.plan import APART_FROM
-from cultivar_campaigns.round import Round
+from cultivar_campaigns.round import DONE, Round
 from cultivar_campaigns.store import Stage
 
 
@@ -90,7 +91,9 @@ class Generate(Following):
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the generation run."""
-        config = round_.config
+        config, budget = round_.config, round_.config.budget
+        # Of stages that have ended, for what they spent changes no more: an order made again must be the same.
+        before = [each for each in round_.stages.values() if each.state in DONE]
         order = GenerationOrder(
             seeds=round_.artifact("import/seeds", "seeds"),
             task=round_.task,
@@ -101,6 +104,8 @@ class Generate(Following):
             teacher=round_.resource("teachers", config.teacher),
             random_seed=config.random_seed + round_.number,
             round=round_.number,
+            tokens=budget.tokens and budget.tokens - tokens_of(before),
+            cost=budget.cost and budget.cost - cost_of(before),
         )
         return await self._generation.create(round_.parent, order, request_id)
 

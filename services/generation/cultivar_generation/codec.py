@@ -15,6 +15,7 @@ from cultivar_service.struct_codec import decode_struct, encode_struct
 from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
+from cultivar_generation.budget import Budget
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.plan import RunSpec, Use
 from cultivar_generation.prompts import Form, Prompt
@@ -35,7 +36,16 @@ def decode_spec(project: str, spec: pb.GenerationSpec, prompts: Mapping[int, Pro
         teacher=split_name(spec.teacher, "teachers", "spec.teacher")[1] if spec.teacher else LOCAL,
         random_seed=spec.random_seed,
         round=spec.round,
+        budget=decode_budget(spec.budget),
     )
+
+
+def decode_budget(budget: pb.Budget) -> Budget:
+    """Reads what a run may spend; raises InvalidArgument for less than nothing."""
+    try:
+        return Budget(tokens=budget.tokens, cost=budget.cost)
+    except ValidationError as error:
+        raise invalid(error, "spec.budget") from error
 
 
 def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt) -> Use:
@@ -85,6 +95,7 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
         teacher=resource_name(project, "teachers", spec.teacher),
         random_seed=spec.random_seed,
         round=spec.round,
+        budget=pb.Budget(tokens=spec.budget.tokens, cost=spec.budget.cost),
     )
 
 
@@ -96,6 +107,7 @@ def encode_generation_run(run: Run) -> pb.GenerationRun:
         spec=encode_spec(run.project, RunSpec.model_validate(run.spec)),
         candidates=artifact_name(run.project, run.result.get("candidates", "")),
         calls=artifact_name(run.project, run.result.get("calls", "")),
+        stopped=run.result.get("stopped", ""),
     )
 
 
@@ -123,8 +135,9 @@ def encode_prompt(project: str, prompt: Prompt) -> pb.Prompt:
 
 def decode_teacher(teacher: pb.Teacher) -> TeacherSpec:
     """Reads a teacher; fields left empty take the defaults."""
-    names = ("url", "model", "credential", "temperature", "top_p", "max_tokens", "concurrency")
-    given: dict[str, Any] = {name: getattr(teacher, name) for name in names if getattr(teacher, name)}
+    given: dict[str, Any] = {
+        name: getattr(teacher, name) for name in TeacherSpec.model_fields if getattr(teacher, name)
+    }
     if "temperature" in given:
         given["temperature"] = round(given["temperature"], 6)
     try:

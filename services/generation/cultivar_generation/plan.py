@@ -9,6 +9,7 @@ from cultivar_models import Sampling
 from cultivar_records import Example, Message, Provenance, TaskSpec, example_id
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cultivar_generation.budget import Budget
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
 
@@ -36,6 +37,7 @@ class RunSpec(BaseModel):
     teacher: str
     random_seed: int = 0
     round: int = 0
+    budget: Budget = Budget()
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import asyncio
 
 from cultivar_artifacts import ArtifactStore, load_manifest
-from cultivar_models import ModelClient
 from cultivar_service.artifacts import read_examples
 from cultivar_service.database import Database
 from cultivar_service.parts import Models
 
 from cultivar_generation import store as tables
 from cultivar_generation.plan import Calls, RunSpec
-from cultivar_generation.runner import Outcome, Teaching, usable
+from cultivar_generation.runner import usable
+from cultivar_generation.teaching import Outcome, Teaching
 
 MOST_CALLS = 8
 
@@ -34,6 +34,6 @@ class Previewer:
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
         calls = Calls(spec, usable(seeds, spec), prompts)
-        async with ModelClient(await teacher.endpoint(self._models), concurrency=teacher.concurrency) as client:
+        async with await teacher.client(self._models) as client:
             teaching = Teaching("preview", spec, teacher, client, calls)
             return await asyncio.gather(*(teaching.outcome(call) for call in calls.range(0, len(calls))))

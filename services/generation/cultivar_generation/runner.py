@@ -1,14 +1,13 @@
 """What a generation run does: calls in ranges, several ranges under way at once, each committed in order."""
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
-from cultivar_models import Answer, ModelAnswerInvalid, ModelClient, ModelRejected, TokenUsage
+from cultivar_models import TokenUsage
 from cultivar_records import Example, to_table
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
@@ -18,96 +17,68 @@ from cultivar_service.parts import Models
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import store as tables
+from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.errors import SeedsUnusable
-from cultivar_generation.plan import Call, Calls, RunSpec, candidate, sampling_of
+from cultivar_generation.plan import Call, Calls, RunSpec
 from cultivar_generation.teacher import TeacherSpec
+from cultivar_generation.teaching import CALL_SCHEMA, Outcome, Teaching, counted, usage_of
 
 RANGE_CALLS = 256
 # A range waits for its slowest call, which a teacher may send away for a second: the others must not wait for it.
 OPEN_RANGES = 16
 READY_SECONDS = 10.0
 CANDIDATES, CALLS = "candidates", "calls"
-
-CALL_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("strategy", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("seeds", pa.list_(pa.string()), nullable=False),
-        pa.field("state", pa.string(), nullable=False),
-        pa.field("cause", pa.string(), nullable=False),
-        pa.field("candidates", pa.int64(), nullable=False),
-        pa.field("malformed", pa.list_(pa.string()), nullable=False),
-        # What could not be read is kept raw, so that a person can see why.
-        pa.field("raw", pa.string(), nullable=False),
-        pa.field("prompt_tokens", pa.int64(), nullable=False),
-        pa.field("completion_tokens", pa.int64(), nullable=False),
-    ]
-)
+ENDED = ("answered", "failed")
 
 
 @dataclass
-class Outcome:
-    """What became of one call: its answer and the candidates in it, or the cause of its failure."""
+class Attempt:
+    """One attempt at a run: what this replica holds of it, and what it works with; `ended` counts its calls."""
 
-    call: Call
-    usage: TokenUsage = field(default_factory=TokenUsage)
-    answer: str = ""
-    candidates: list[Example] = field(default_factory=list)
-    malformed: list[str] = field(default_factory=list)
-    cause: str = ""
+    hold: Hold
+    answers: Answers
+    teacher: TeacherSpec
+    teaching: Teaching
+    purse: Purse
+    ended: int = 0
 
-    def row(self) -> dict[str, Any]:
-        """Returns the row of the call."""
-        return {
-            "id": self.call.id,
-            "strategy": self.call.use.strategy,
-            "prompt": self.call.prompt.versioned_name,
-            "seeds": [seed.id for seed in self.call.plan.seeds],
-            "state": "failed" if self.cause else "answered",
-            "cause": self.cause,
-            "candidates": len(self.candidates),
-            "malformed": self.malformed,
-            "raw": self.answer if self.malformed else "",
-            "prompt_tokens": self.usage.prompt_tokens,
-            "completion_tokens": self.usage.completion_tokens,
-        }
+    @property
+    def goes_on(self) -> bool:
+        """Whether calls are still to be made, or were made and paid for by an attempt that was cut off."""
+        return not self.purse.stopped or self.answers.left > 0
 
 
-class Teaching:
-    """A run with its teacher: asks, reads, and says what became of each call."""
+class Range:
+    """Calls under way together; those that have ended are in `outcomes`, in no order."""
 
-    def __init__(self, run: str, spec: RunSpec, teacher: TeacherSpec, client: ModelClient, calls: Calls) -> None:
-        self._run = run
-        self._spec = spec
-        self._teacher = teacher
-        self._client = client
-        self.calls = calls
+    def __init__(self, attempt: Attempt, start: int) -> None:
+        self.number = start // RANGE_CALLS
+        self.outcomes: list[Outcome] = []
+        self.task = asyncio.create_task(self._make(attempt, start))
 
-    async def outcome(self, call: Call) -> Outcome:
-        """Makes one call; a refused or senseless answer is a failed call, an absent teacher is raised."""
+    async def _make(self, attempt: Attempt, start: int) -> None:
+        attempt.answers.of_part(self.number)
+        async with asyncio.TaskGroup() as group:
+            for call in attempt.teaching.calls.range(start, start + RANGE_CALLS):
+                group.create_task(self._make_call(attempt, call))
+
+    async def _make_call(self, attempt: Attempt, call: Call) -> None:
         try:
-            answer = await self._ask(call)
-        except (ModelRejected, ModelAnswerInvalid) as error:
-            return Outcome(call, error.usage, cause=str(error))
-        return self._read(call, answer)
+            outcome = await attempt.teaching.outcome(call)
+        except BudgetSpent:
+            return
+        attempt.purse.pay(outcome.usage)
+        self.outcomes.append(outcome)
+        attempt.ended += 1
+        await attempt.hold.report(stage="generating", done=attempt.ended)
 
-    async def _ask(self, call: Call) -> Answer:
-        sampling = sampling_of(call, self._teacher.temperature, self._teacher.top_p, self._teacher.max_tokens)
-        if call.prompt.form == "chat":
-            return await self._client.chat([{"role": "user", "content": call.text}], sampling, call=call.id)
-        return await self._client.complete(call.text, sampling, call=call.id)
 
-    def _read(self, call: Call, answer: Answer) -> Outcome:
-        drafts, malformed = self.calls.read(call, answer.text, answer.finish_reason == "length")
-        outcome = Outcome(call, answer.usage, answer.text, malformed=malformed)
-        for ordinal, draft in enumerate(drafts):
-            try:
-                made = candidate(self._run, self._spec, self._teacher.model, call, ordinal, draft)
-                outcome.candidates.append(made)
-            except ValueError as error:
-                outcome.malformed.append(str(error))
-        return outcome
+async def ended(ranges: Iterable[Range]) -> None:
+    """Ends the calls under way; what is done stays in their ranges."""
+    # All before any is waited for: a call that ends makes room for another.
+    for each in ranges:
+        each.task.cancel()
+    await asyncio.gather(*(each.task for each in ranges), return_exceptions=True)
 
 
 class GenerationWork:
@@ -119,16 +90,20 @@ class GenerationWork:
         self._models = models
 
     async def advance(self, hold: Hold) -> None:
-        """Makes every call that the cursor has not passed."""
+        """Makes every call that the cursor has not passed, unless the budget ends before."""
         spec = RunSpec.model_validate(hold.run.spec)
         answers = Answers(self._database, hold.run.id)
         await answers.load()
         teacher, calls = await self._open(hold.run.project, spec)
+        tokens = (int(hold.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+        purse = Purse(spec.budget, teacher, TokenUsage(*tokens))
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
-        endpoint = await teacher.endpoint(self._models)
-        async with ModelClient(endpoint, concurrency=teacher.concurrency, recorder=answers) as client:
+        async with await teacher.client(self._models, answers, purse.guard) as client:
             await client.wait_ready(READY_SECONDS)
-            await self._work_ranges(hold, answers, Teaching(hold.run.id, spec, teacher, client, calls))
+            teaching = Teaching(hold.run.id, spec, teacher, client, calls)
+            counts = hold.progress.get("counts", {})
+            ended = sum(counts.get(state, 0) for state in ENDED)
+            await self._work_ranges(Attempt(hold, answers, teacher, teaching, purse, ended))
 
     async def _open(self, project: str, spec: RunSpec) -> tuple[TeacherSpec, Calls]:
         async with self._database.begin() as connection:
@@ -138,58 +113,54 @@ class GenerationWork:
         seeds = [seed async for seed in read_examples(self._store, manifest)]
         return teacher, Calls(spec, usable(seeds, spec), prompts)
 
-    async def _work_ranges(self, hold: Hold, answers: Answers, teaching: Teaching) -> None:
-        underway: deque[tuple[int, asyncio.Task[list[Outcome]]]] = deque()
+    async def _work_ranges(self, attempt: Attempt) -> None:
+        starts = iter(range(attempt.hold.cursor.get("next", 0), len(attempt.teaching.calls), RANGE_CALLS))
+        underway: deque[Range] = deque()
         try:
-            for start in range(hold.cursor.get("next", 0), len(teaching.calls), RANGE_CALLS):
-                underway.append((start, asyncio.create_task(self._make_range(hold, answers, teaching, start))))
-                if len(underway) == OPEN_RANGES:
-                    await self._commit_range(hold, answers, underway[0][0], await underway[0][1])
-                    underway.popleft()
-            while underway:
-                await self._commit_range(hold, answers, underway[0][0], await underway[0][1])
+            while True:
+                while len(underway) < OPEN_RANGES and attempt.goes_on:
+                    if (start := next(starts, None)) is None:
+                        break
+                    underway.append(Range(attempt, start))
+                if not underway:
+                    return
+                await underway[0].task
+                await self._commit_range(attempt, underway[0])
                 underway.popleft()
+        except asyncio.CancelledError:
+            await ended(underway)
+            if attempt.hold.cancelling:
+                for each in underway:
+                    await self._commit_range(attempt, each)
+            raise
         finally:
-            for _, task in underway:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in underway), return_exceptions=True)
+            await ended(underway)
 
-    async def _make_range(self, hold: Hold, answers: Answers, teaching: Teaching, start: int) -> list[Outcome]:
-        answers.of_part(start // RANGE_CALLS)
-        done = 0
-
-        async def make(call: Call) -> Outcome:
-            nonlocal done
-            outcome = await teaching.outcome(call)
-            done += 1
-            await hold.report(stage="generating", done=max(hold.progress.get("done", 0), start + done))
-            return outcome
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(make(call)) for call in teaching.calls.range(start, start + RANGE_CALLS)]
-        return [task.result() for task in tasks]
-
-    async def _commit_range(self, hold: Hold, answers: Answers, start: int, outcomes: Sequence[Outcome]) -> None:
-        number, output = start // RANGE_CALLS, Output(self._store, hold)
+    async def _commit_range(self, attempt: Attempt, made: "Range") -> None:
+        hold, number, outcomes = attempt.hold, made.number, made.outcomes
+        output = Output(self._store, hold)
         candidates = [example for outcome in outcomes for example in outcome.candidates]
         rows = pa.Table.from_pylist([outcome.row() for outcome in outcomes], CALL_SCHEMA)
         files: dict[str, File] = await output.put(CANDIDATES, number, to_table(candidates))
         files |= await output.put(CALLS, number, rows)
-        await answers.close_part(number)
-        async with hold.commit(add=counted(outcomes), spent=spent(outcomes), next=start + len(outcomes)) as connection:
+        await attempt.answers.close_part(number)
+        usage = usage_of(outcomes)
+        cost = attempt.teacher.cost(TokenUsage(usage["prompt_tokens"], usage["completion_tokens"]))
+        cursor = {"next": (number + 1) * RANGE_CALLS, "stopped": attempt.purse.stopped}
+        async with hold.commit(add=counted(outcomes), spent={**usage, "cost": cost}, **cursor) as connection:
             await output.add(connection, number, files)
-            await answers.prune(connection, number)
+            await attempt.answers.prune(connection, number)
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
-        """Commits the manifests of candidates and calls; each call ended answered or failed."""
+        """Commits the manifests of candidates and calls; each call that was made ended answered or failed."""
         output, spec = Output(self._store, hold), hold.run.spec
         candidates = await output.commit(connection, CANDIDATES, spec, (spec["seeds"],))
         calls = await output.commit(connection, CALLS, spec, (spec["seeds"],))
         counts = hold.progress.get("counts", {})
         return Settled(
-            result={CANDIDATES: candidates.digest, CALLS: calls.digest},
-            inputs=hold.cursor.get("next", 0),
-            outputs={state: counts.get(state, 0) for state in ("answered", "failed")},
+            result={CANDIDATES: candidates.digest, CALLS: calls.digest, "stopped": hold.cursor.get("stopped", "")},
+            inputs=calls.rows,
+            outputs={state: counts.get(state, 0) for state in ENDED},
         )
 
 
@@ -200,23 +171,3 @@ def usable(seeds: Sequence[Example], spec: RunSpec) -> Sequence[Example]:
     if spec.task.labels and not any(seed.label in spec.task.labels for seed in seeds):
         raise SeedsUnusable(f"no seed has one of the task's labels ({', '.join(spec.task.labels[:10])})")
     return seeds
-
-
-def counted(outcomes: Sequence[Outcome]) -> Counter[str]:
-    """Counts what became of some calls."""
-    counts = Counter("failed" if outcome.cause else "answered" for outcome in outcomes)
-    counts["candidates"] = sum(len(outcome.candidates) for outcome in outcomes)
-    counts["malformed"] = sum(len(outcome.malformed) for outcome in outcomes)
-    return counts
-
-
-def spent(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Adds up what some calls cost."""
-    usage = sum((outcome.usage for outcome in outcomes), TokenUsage())
-    return {
-        "calls": usage.calls,
-        "cached_calls": usage.cached_calls,
-        "failed_calls": sum(1 for outcome in outcomes if outcome.cause),
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-    }

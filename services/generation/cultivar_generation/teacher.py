@@ -1,15 +1,18 @@
 """Teachers as generation knows them: where a model is served and how it is sampled."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from cultivar_models import Endpoint
+from cultivar_models import Endpoint, ModelClient, Recorder, TokenUsage
 from cultivar_service.errors import FailedPrecondition
 from cultivar_service.parts import Models
 from pydantic import BaseModel, ConfigDict, Field
 
 LOCAL = "local"
 LOCAL_MODEL = "smollm2-135m-instruct"
+TRIES_SECONDS = 5
+"""All tries of a call together may take so many times what one may."""
 
 
 class TeacherSpec(BaseModel):
@@ -24,12 +27,41 @@ class TeacherSpec(BaseModel):
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(128, ge=1, le=32768)
     concurrency: int = Field(64, ge=1, le=1024)
+    timeout_seconds: float = Field(120.0, gt=0, le=3600)
+    prompt_price: float = Field(0.0, ge=0)
+    completion_price: float = Field(0.0, ge=0)
+    proxy: str = Field("", pattern=r"^$|^http://[^@\s]+$")
+    ca_file: str = Field("", pattern=r"^$|^/")
+    licence: str = Field("", max_length=1000)
+
+    def cost(self, usage: TokenUsage) -> float:
+        """Returns what tokens cost, by the price of 1,000."""
+        return (usage.prompt_tokens * self.prompt_price + usage.completion_tokens * self.completion_price) / 1000
+
+    async def client(
+        self, models: Models, recorder: Recorder | None = None, guard: Callable[[], None] | None = None
+    ) -> ModelClient:
+        """Returns a client of the model; raises FailedPrecondition where its key or its CA cannot be read."""
+        try:
+            return ModelClient(
+                await self.endpoint(models),
+                concurrency=self.concurrency,
+                timeout_s=self.timeout_seconds,
+                deadline_s=TRIES_SECONDS * self.timeout_seconds,
+                recorder=recorder,
+                guard=guard,
+            )
+        except OSError as error:
+            raise FailedPrecondition(
+                f"the teacher's ca_file {self.ca_file} cannot be read ({error.strerror or 'no certificate'}): give a "
+                "file in PEM of the generation service's machine"
+            ) from error
 
     async def endpoint(self, models: Models) -> Endpoint:
         """Returns where the model is served; a teacher without a URL is one of Cultivar's own application."""
         if not self.url:
             return await models.endpoint(self.model)
-        return Endpoint(url=self.url, model=self.model, api_key=self.key())
+        return Endpoint(self.url, self.model, self.key(), proxy=self.proxy, ca_file=self.ca_file)
 
     def key(self) -> str | None:
         """Reads the key that `credential` points to; raises FailedPrecondition where there is none."""

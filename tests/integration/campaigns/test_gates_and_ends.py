@@ -9,6 +9,7 @@ import pytest
 from cultivar.audit.v1 import audit_pb2
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
+from cultivar.generation.v1 import generation_pb2, generation_pb2_grpc
 from cultivar.review.v1 import review_pb2, review_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar_campaigns.__main__ import build as campaigns
@@ -195,9 +196,26 @@ async def test_seeds_that_repeat_the_held_out_rows_fail_with_a_sentence_that_nam
 
 async def test_a_spent_budget_stops_the_campaign(start: Start, teacher: FakeTeacher) -> None:
     channel, _, files = await open_loop(start, teacher)
-    campaign = await finish(channel, await create(channel, config(files, budget={"tokens": 10}, **UNTRAINED)))
+    campaign = await finish(channel, await create(channel, config(files, budget={"tokens": 10}, **BY_PERSON)))
     assert campaign.run.state == run_pb2.RUN_STATE_FAILED
     assert "of 10 tokens are spent: raise budget.tokens" in campaign.run.error.message
+    child = stage(campaign, "generate").child
+    runs: Any = generation_pb2_grpc.GenerationServiceStub(channel)
+    run = await runs.GetGenerationRun(generation_pb2.GetGenerationRunRequest(name=child))
+    assert run.spec.budget.tokens == 10 and (not run.run.end_time.seconds or run.run.usage.calls <= 64)
+
+
+async def test_a_campaign_counts_what_its_teacher_costs_and_stops_at_its_money(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    channel, _, files = await open_loop(start, teacher)
+    runs: Any = generation_pb2_grpc.GenerationServiceStub(channel)
+    priced = generation_pb2.Teacher(url=teacher.url, model="fake-teacher", prompt_price=2.0, completion_price=5.0)
+    await runs.RegisterTeacher(generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=priced))
+    campaign = await finish(channel, await create(channel, config(files, budget={"cost": 0.01}, **BY_PERSON)))
+    assert campaign.run.state == run_pb2.RUN_STATE_FAILED
+    assert "of 0.01 is spent: raise budget.cost" in campaign.run.error.message
+    assert campaign.run.usage.cost >= 0.01
 
 
 async def test_another_projects_campaign_is_not_found(start: Start, teacher: FakeTeacher) -> None:

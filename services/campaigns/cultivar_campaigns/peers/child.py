@@ -56,6 +56,6 @@ def progress_of(progress: run_pb2.Progress) -> dict[str, Any]:
 def usage_of(usage: run_pb2.Usage) -> dict[str, Any]:
     """Returns usage as a run's row holds it."""
     return {
-        name: int(value) if name != "seconds" else float(value)
+        name: float(value) if name in ("seconds", "cost") else int(value)
         for name, value in MessageToDict(usage, preserving_proto_field_name=True).items()
     }

@@ -28,7 +28,7 @@ class StrategyOrder:
 
 @dataclass(frozen=True)
 class GenerationOrder:
-    """What a generation run is to do."""
+    """What a generation run is to do; `tokens` and `cost` are the most that it may spend, 0 for no bound."""
 
     seeds: str
     task: TaskSpec
@@ -36,6 +36,8 @@ class GenerationOrder:
     teacher: str
     random_seed: int
     round: int
+    tokens: int = 0
+    cost: float = 0.0
 
 
 class GenerationRuns:
@@ -72,6 +74,7 @@ class GenerationRuns:
             teacher=order.teacher,
             random_seed=order.random_seed,
             round=order.round,
+            budget=pb.Budget(tokens=order.tokens, cost=order.cost),
         )
         request = pb.CreateGenerationRunRequest(parent=parent, spec=spec, request_id=request_id)
         return generation_child(await call(self._stub.CreateGenerationRun, request))

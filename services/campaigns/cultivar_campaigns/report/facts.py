@@ -100,6 +100,7 @@ class Spending(Fact):
     prompt_tokens: int
     completion_tokens: int
     trained_tokens: int
+    cost: float = 0.0
 
 
 class Source(Fact):

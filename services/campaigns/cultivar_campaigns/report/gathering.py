@@ -6,7 +6,7 @@ from typing import Any
 
 from cultivar_artifacts import ArtifactStore
 
-from cultivar_campaigns.funnel import counts_of, funnel
+from cultivar_campaigns.funnel import cost_of, counts_of, funnel
 from cultivar_campaigns.report.evidence import show_examples
 from cultivar_campaigns.report.facts import ArmFact, Facts, GainFact, Reject, Reviewer, Source, Spending
 from cultivar_campaigns.round import Round
@@ -118,5 +118,6 @@ def spending_of(kind: str, stages: list[Stage]) -> Spending:
         runs=len(stages),
         seconds=sum(each.total_seconds() for each in took),
         trained_tokens=trained,
+        cost=cost_of(stages),
         **{name: sum(int(stage.usage.get(name, 0)) for stage in stages) for name in names},
     )

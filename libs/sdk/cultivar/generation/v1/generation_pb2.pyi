@@ -95,6 +95,7 @@ class GenerationSpec(_message.Message):
     TEACHER_FIELD_NUMBER: _builtins.int
     RANDOM_SEED_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     seeds: _builtins.str
     """The seeds: an artifact, by name."""
     teacher: _builtins.str
@@ -111,6 +112,10 @@ class GenerationSpec(_message.Message):
     def strategies(self) -> _containers.RepeatedCompositeFieldContainer[Global___StrategyUse]:
         """The strategies to use, one after the other."""
 
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """What the run may spend; without it there is no bound."""
+
     def __init__(
         self,
         *,
@@ -120,14 +125,41 @@ class GenerationSpec(_message.Message):
         teacher: _builtins.str = ...,
         random_seed: _builtins.int = ...,
         round: _builtins.int = ...,
+        budget: Global___Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerationSpec: _TypeAlias = GenerationSpec  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """Where a run stops by itself, with what it has made by then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    tokens: _builtins.int
+    """Tokens, sent to teachers and written by them; 0 is no bound."""
+    cost: _builtins.float
+    """Money, by the teacher's prices; 0 is no bound."""
+    def __init__(
+        self,
+        *,
+        tokens: _builtins.int = ...,
+        cost: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
 @_typing.final
 class GenerationRun(_message.Message):
@@ -140,12 +172,15 @@ class GenerationRun(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     CALLS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/generationRuns/{generation_run}`."""
     candidates: _builtins.str
     """The candidates: an artifact, by name; set when the run ended."""
     calls: _builtins.str
     """One row for each model call, answered or failed, with what became of it: an artifact, by name; set when the run ended."""
+    stopped: _builtins.str
+    """Why the run made fewer calls than were asked for, in words; empty where it made them all."""
     @_builtins.property
     def run(self) -> _run_pb2.Run:
         """The state, progress and usage."""
@@ -162,10 +197,11 @@ class GenerationRun(_message.Message):
         spec: Global___GenerationSpec | None = ...,
         candidates: _builtins.str = ...,
         calls: _builtins.str = ...,
+        stopped: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "name", b"name", "run", b"run", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "name", b"name", "run", b"run", "spec", b"spec", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -666,6 +702,12 @@ class Teacher(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     CONCURRENCY_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PROMPT_PRICE_FIELD_NUMBER: _builtins.int
+    COMPLETION_PRICE_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    PROXY_FIELD_NUMBER: _builtins.int
+    CA_FILE_FIELD_NUMBER: _builtins.int
+    LICENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/teachers/{teacher}`."""
     url: _builtins.str
@@ -682,6 +724,18 @@ class Teacher(_message.Message):
     """The most tokens of an answer."""
     concurrency: _builtins.int
     """Calls in flight at most."""
+    prompt_price: _builtins.float
+    """The price of 1,000 tokens sent to it, in any currency, the same for all teachers of a project."""
+    completion_price: _builtins.float
+    """The price of 1,000 tokens that it writes."""
+    timeout_seconds: _builtins.float
+    """Seconds for one try of a call; 0 for 120."""
+    proxy: _builtins.str
+    """The HTTP proxy that it is reached through, `http://host:port`; empty for none."""
+    ca_file: _builtins.str
+    """The file, on the service's machine, of the CA that signed its certificate, in PEM; empty for the system's."""
+    licence: _builtins.str
+    """What its answers may be used for, in a sentence; shown beside what was made with it."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
@@ -698,10 +752,16 @@ class Teacher(_message.Message):
         max_tokens: _builtins.int = ...,
         concurrency: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        prompt_price: _builtins.float = ...,
+        completion_price: _builtins.float = ...,
+        timeout_seconds: _builtins.float = ...,
+        proxy: _builtins.str = ...,
+        ca_file: _builtins.str = ...,
+        licence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "credential", b"credential", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "temperature", b"temperature", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "prompt_price", b"prompt_price", "proxy", b"proxy", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -171,6 +171,7 @@ class Usage(_message.Message):
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     calls: _builtins.int
     """Model calls made and answered."""
     cached_calls: _builtins.int
@@ -183,6 +184,8 @@ class Usage(_message.Message):
     """Tokens written by models."""
     seconds: _builtins.float
     """Seconds of work, summed over attempts."""
+    cost: _builtins.float
+    """Money, by the prices of the teachers that were called, in whatever currency these are in; 0 where they have none."""
     def __init__(
         self,
         *,
@@ -192,10 +195,11 @@ class Usage(_message.Message):
         prompt_tokens: _builtins.int = ...,
         completion_tokens: _builtins.int = ...,
         seconds: _builtins.float = ...,
+        cost: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_calls", b"cached_calls", "calls", b"calls", "completion_tokens", b"completion_tokens", "failed_calls", b"failed_calls", "prompt_tokens", b"prompt_tokens", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_calls", b"cached_calls", "calls", b"calls", "completion_tokens", b"completion_tokens", "cost", b"cost", "failed_calls", b"failed_calls", "prompt_tokens", b"prompt_tokens", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
