@@ -89,7 +89,7 @@ def prepare(client: Client, teacher_url: str) -> str:
     """Registers the teacher and imports the seeds; returns their artifact."""
     teacher = pb.Teacher(url=teacher_url, model=MODEL, concurrency=IN_FLIGHT)
     client.generation.RegisterTeacher(
-        pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher)
+        pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher, skip_probe=True)
     )
     return str(import_seeds(client, QUIET, SEEDS, TASK).artifacts["seeds"])
 

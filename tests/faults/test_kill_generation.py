@@ -63,7 +63,9 @@ def open_stub(address: str, token: str) -> Any:
 async def create_run(stub: Any, teacher: FakeTeacher, seeds_name: str) -> pb.GenerationRun:
     """Creates a run of 600 calls against the fake teacher."""
     fake = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=IN_FLIGHT)
-    await stub.RegisterTeacher(pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake))
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake, skip_probe=True)
+    )
     use = pb.StrategyUse(strategy="rewrite", count=CALLS)
     spec = pb.GenerationSpec(seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake")
     return await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))

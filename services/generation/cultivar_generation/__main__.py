@@ -23,7 +23,8 @@ async def build(parts: Parts) -> Service:
     work = GenerationWork(database, parts.store, parts.models)
     engine = Engine(database, {KIND: work}, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
     runs = Runs(database, KIND, "generationRuns")
-    servicer = GenerationServicer(database, runs, engine, Previewer(database, parts.store, parts.models))
+    previewer = Previewer(database, parts.store, parts.models)
+    servicer = GenerationServicer(database, runs, engine, previewer, parts.models)
     return Service(
         name=KIND,
         packages=["cultivar.generation.v1.GenerationService"],

@@ -22,6 +22,12 @@ from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import LOCAL, TeacherSpec
 
+STATES = {
+    "none": pb.TEACHER_STATE_UNSPECIFIED,
+    "fine": pb.TEACHER_STATE_FINE,
+    "poor": pb.TEACHER_STATE_POOR,
+    "wrong": pb.TEACHER_STATE_WRONG,
+}
 FORMS: Mapping[int, Form] = {pb.PROMPT_FORM_CHAT: "chat", pb.PROMPT_FORM_CONTINUATION: "continuation"}
 
 
@@ -135,11 +141,10 @@ def encode_prompt(project: str, prompt: Prompt) -> pb.Prompt:
 
 def decode_teacher(teacher: pb.Teacher) -> TeacherSpec:
     """Reads a teacher; fields left empty take the defaults."""
-    given: dict[str, Any] = {
-        name: getattr(teacher, name) for name in TeacherSpec.model_fields if getattr(teacher, name)
-    }
-    if "temperature" in given:
-        given["temperature"] = round(given["temperature"], 6)
+    names = [name for name in TeacherSpec.model_fields if name not in ("probe", "temperature")]
+    given: dict[str, Any] = {name: getattr(teacher, name) for name in names if getattr(teacher, name)}
+    if teacher.HasField("temperature"):
+        given["temperature"] = teacher.temperature
     try:
         return TeacherSpec.model_validate(given)
     except ValidationError as error:
@@ -148,9 +153,16 @@ def decode_teacher(teacher: pb.Teacher) -> TeacherSpec:
 
 def encode_teacher(project: str, teacher_id: str, spec: TeacherSpec, changed: datetime | None) -> pb.Teacher:
     """Returns the resource of a teacher."""
+    probe = pb.TeacherProbe(
+        state=STATES[spec.probe.state],
+        problems=spec.probe.problems,
+        latency_seconds=spec.probe.latency_seconds,
+        tokens_per_second=spec.probe.tokens_per_second,
+    )
     return pb.Teacher(
         name=resource_name(project, "teachers", teacher_id),
-        **spec.model_dump(mode="json"),
+        **spec.model_dump(mode="json", exclude={"probe"}),
+        probe=probe,
         update_time=encode_time(changed),
     )
 

@@ -15,6 +15,7 @@ from cultivar_service.example_codec import encode_example
 from cultivar_service.idempotency import once
 from cultivar_service.names import check_id, project_of, split_name
 from cultivar_service.paging import page_size
+from cultivar_service.parts import Models
 from cultivar_service.principal import current_principal
 from cultivar_service.runs import Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_generation import codec, store
 from cultivar_generation.plan import RunSpec
 from cultivar_generation.preview import Previewer
+from cultivar_generation.probing import probe
 from cultivar_generation.prompts import compiled
 from cultivar_generation.strategies import STRATEGIES
 
@@ -31,11 +33,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
     """Decodes a request, calls, and encodes the answer."""
 
-    def __init__(self, database: Database, runs: Runs, engine: Engine, previewer: Previewer) -> None:
+    def __init__(self, database: Database, runs: Runs, engine: Engine, previewer: Previewer, models: Models) -> None:
         self._database = database
         self._runs = runs
         self._engine = engine
         self._previewer = previewer
+        self._models = models
 
     async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
         """Creates a generation run."""
@@ -127,6 +130,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         """Registers a teacher."""
         project = project_of(request.parent, "parent")
         teacher_id, spec = check_id(request.teacher_id, "teacher_id"), codec.decode_teacher(request.teacher)
+        if not request.skip_probe:
+            spec = spec.model_copy(update={"probe": await probe(spec, self._models)})
 
         async def effect(connection: AsyncConnection) -> pb.Teacher:
             await store.put_teacher(connection, current_principal.get(), project, teacher_id, spec)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from cultivar_models import Endpoint, ModelClient, Recorder, TokenUsage
 from cultivar_service.errors import FailedPrecondition
@@ -13,6 +14,17 @@ LOCAL = "local"
 LOCAL_MODEL = "smollm2-135m-instruct"
 TRIES_SECONDS = 5
 """All tries of a call together may take so many times what one may."""
+
+
+class Probe(BaseModel):
+    """What a teacher was found to be when it was registered; `problems` say what to do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: Literal["none", "fine", "poor", "wrong"] = "none"
+    problems: tuple[str, ...] = ()
+    latency_seconds: float = 0.0
+    tokens_per_second: float = 0.0
 
 
 class TeacherSpec(BaseModel):
@@ -33,13 +45,19 @@ class TeacherSpec(BaseModel):
     proxy: str = Field("", pattern=r"^$|^http://[^@\s]+$")
     ca_file: str = Field("", pattern=r"^$|^/")
     licence: str = Field("", max_length=1000)
+    probe: Probe = Probe()
 
     def cost(self, usage: TokenUsage) -> float:
         """Returns what tokens cost, by the price of 1,000."""
         return (usage.prompt_tokens * self.prompt_price + usage.completion_tokens * self.completion_price) / 1000
 
     async def client(
-        self, models: Models, recorder: Recorder | None = None, guard: Callable[[], None] | None = None
+        self,
+        models: Models,
+        recorder: Recorder | None = None,
+        guard: Callable[[], None] | None = None,
+        *,
+        retries: int = 8,
     ) -> ModelClient:
         """Returns a client of the model; raises FailedPrecondition where its key or its CA cannot be read."""
         try:
@@ -48,6 +66,7 @@ class TeacherSpec(BaseModel):
                 concurrency=self.concurrency,
                 timeout_s=self.timeout_seconds,
                 deadline_s=TRIES_SECONDS * self.timeout_seconds,
+                retries=retries,
                 recorder=recorder,
                 guard=guard,
             )

@@ -69,7 +69,9 @@ async def register(channel: Any, teacher: FakeTeacher) -> None:
     """Registers the fake teacher."""
     stub: Any = generation_pb2_grpc.GenerationServiceStub(channel)
     fake = generation_pb2.Teacher(url=teacher.url, model="fake-teacher", concurrency=8)
-    await stub.RegisterTeacher(generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake))
+    await stub.RegisterTeacher(
+        generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake, skip_probe=True)
+    )
 
 
 def config(files: dict[str, str], **changed: Any) -> dict[str, Any]:

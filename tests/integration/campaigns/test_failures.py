@@ -129,7 +129,7 @@ async def test_what_a_child_waits_for_shows_through(start: Start, teacher: FakeT
     generation: Any = generation_pb2_grpc.GenerationServiceStub(channel)
     gone = generation_pb2.Teacher(url="http://127.0.0.1:9/v1", model="none")
     await generation.RegisterTeacher(
-        generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=gone)
+        generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=gone, skip_probe=True)
     )
     stub: Any = campaigns_pb2_grpc.CampaignsServiceStub(channel)
     made = await create(channel, config(await upload_all(channel), evaluate={"arms": ["base", "real_synthetic"]}))

@@ -211,7 +211,9 @@ async def test_a_campaign_counts_what_its_teacher_costs_and_stops_at_its_money(
     channel, _, files = await open_loop(start, teacher)
     runs: Any = generation_pb2_grpc.GenerationServiceStub(channel)
     priced = generation_pb2.Teacher(url=teacher.url, model="fake-teacher", prompt_price=2.0, completion_price=5.0)
-    await runs.RegisterTeacher(generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=priced))
+    await runs.RegisterTeacher(
+        generation_pb2.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=priced, skip_probe=True)
+    )
     campaign = await finish(channel, await create(channel, config(files, budget={"cost": 0.01}, **BY_PERSON)))
     assert campaign.run.state == run_pb2.RUN_STATE_FAILED
     assert "of 0.01 is spent: raise budget.cost" in campaign.run.error.message

@@ -28,7 +28,9 @@ async def priced(stub: Any, teacher: FakeTeacher) -> None:
     """Gives the teacher a price: 2 for 1,000 tokens in, 5 for 1,000 out."""
     given = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=CONCURRENCY)
     given.prompt_price, given.completion_price = 2.0, 5.0
-    await stub.RegisterTeacher(pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=given))
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=given, skip_probe=True)
+    )
 
 
 async def test_a_run_stops_at_its_tokens_and_keeps_every_answer_that_was_paid_for(
@@ -101,13 +103,14 @@ async def test_a_teachers_prices_and_ways_are_kept_as_they_were_given(start: Sta
         proxy="http://proxy.example:3128",
         ca_file="/etc/ssl/own.pem",
         licence="Its answers may train models of our own.",
+        temperature=0.0,
     )
-    asked = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="large", teacher=given)
+    asked = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="large", teacher=given, skip_probe=True)
     kept = await stub.RegisterTeacher(asked)
-    for field in ("prompt_price", "completion_price", "timeout_seconds", "proxy", "ca_file", "licence"):
+    for field in ("prompt_price", "completion_price", "timeout_seconds", "proxy", "ca_file", "licence", "temperature"):
         assert getattr(kept, field) == getattr(given, field)
     for field, value in (("proxy", "http://user:secret@proxy"), ("ca_file", "own.pem"), ("prompt_price", -1.0)):
-        wrong = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="large", teacher=given)
+        wrong = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="large", teacher=given, skip_probe=True)
         setattr(wrong.teacher, field, value)
         with pytest.raises(grpc.aio.AioRpcError, match=field) as refused:
             await stub.RegisterTeacher(wrong)

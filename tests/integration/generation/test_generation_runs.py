@@ -29,7 +29,10 @@ async def open_generation(start: Start, teacher: FakeTeacher) -> tuple[Host, Any
     stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
     await stub.RegisterTeacher(
         pb.RegisterTeacherRequest(
-            parent=PARENT, teacher_id="fake", teacher=pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=8)
+            skip_probe=True,
+            parent=PARENT,
+            teacher_id="fake",
+            teacher=pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=8),
         )
     )
     name = await commit_examples(host.settings.database_url, host.parts.store, seeds())
@@ -122,7 +125,9 @@ async def test_a_call_that_the_teacher_refuses_is_counted_as_failed_and_the_rest
 async def test_an_absent_teacher_lets_the_run_wait_and_says_what_to_do(start: Start, teacher: FakeTeacher) -> None:
     _, stub, seeds_name = await open_generation(start, teacher)
     gone = pb.Teacher(url="http://127.0.0.1:9/v1", model="none")
-    await stub.RegisterTeacher(pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=gone))
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=gone, skip_probe=True)
+    )
     use = pb.StrategyUse(strategy="rewrite", count=2)
     run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec(seeds_name, use)))
     async for change in stub.WatchGenerationRun(pb.WatchGenerationRunRequest(name=run.name)):

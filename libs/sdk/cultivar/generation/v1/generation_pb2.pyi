@@ -47,6 +47,34 @@ PROMPT_FORM_CONTINUATION: PromptForm.ValueType  # 2
 """As plain text that the model continues."""
 Global___PromptForm: _TypeAlias = PromptForm  # noqa: Y015
 
+class _TeacherState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TeacherStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TeacherState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEACHER_STATE_UNSPECIFIED: _TeacherState.ValueType  # 0
+    """It was not asked."""
+    TEACHER_STATE_FINE: _TeacherState.ValueType  # 1
+    """It answers, and keeps to what it is asked."""
+    TEACHER_STATE_POOR: _TeacherState.ValueType  # 2
+    """It answers, but few of its answers will become candidates."""
+    TEACHER_STATE_WRONG: _TeacherState.ValueType  # 3
+    """It cannot be used as it is."""
+
+class TeacherState(_TeacherState, metaclass=_TeacherStateEnumTypeWrapper):
+    """How well a teacher answers."""
+
+TEACHER_STATE_UNSPECIFIED: TeacherState.ValueType  # 0
+"""It was not asked."""
+TEACHER_STATE_FINE: TeacherState.ValueType  # 1
+"""It answers, and keeps to what it is asked."""
+TEACHER_STATE_POOR: TeacherState.ValueType  # 2
+"""It answers, but few of its answers will become candidates."""
+TEACHER_STATE_WRONG: TeacherState.ValueType  # 3
+"""It cannot be used as it is."""
+Global___TeacherState: _TypeAlias = TeacherState  # noqa: Y015
+
 @_typing.final
 class StrategyUse(_message.Message):
     """One use of a strategy in a run."""
@@ -708,6 +736,7 @@ class Teacher(_message.Message):
     PROXY_FIELD_NUMBER: _builtins.int
     CA_FILE_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
+    PROBE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/teachers/{teacher}`."""
     url: _builtins.str
@@ -717,7 +746,7 @@ class Teacher(_message.Message):
     credential: _builtins.str
     """Where the API key is read from: `env:NAME` or `file:PATH`; empty for none. The key itself is never stored."""
     temperature: _builtins.float
-    """Sampling temperature, 0 to 2."""
+    """Sampling temperature, 0 to 2; absent for 0.8."""
     top_p: _builtins.float
     """Nucleus sampling, over 0 to 1."""
     max_tokens: _builtins.int
@@ -740,6 +769,10 @@ class Teacher(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
 
+    @_builtins.property
+    def probe(self) -> Global___TeacherProbe:
+        """What it was found to be when it was registered; not read."""
+
     def __init__(
         self,
         *,
@@ -747,7 +780,7 @@ class Teacher(_message.Message):
         url: _builtins.str = ...,
         model: _builtins.str = ...,
         credential: _builtins.str = ...,
-        temperature: _builtins.float = ...,
+        temperature: _builtins.float | None = ...,
         top_p: _builtins.float = ...,
         max_tokens: _builtins.int = ...,
         concurrency: _builtins.int = ...,
@@ -758,14 +791,53 @@ class Teacher(_message.Message):
         proxy: _builtins.str = ...,
         ca_file: _builtins.str = ...,
         licence: _builtins.str = ...,
+        probe: Global___TeacherProbe | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "probe", b"probe", "temperature", b"temperature", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "prompt_price", b"prompt_price", "proxy", b"proxy", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "probe", b"probe", "prompt_price", b"prompt_price", "proxy", b"proxy", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+
+Global___Teacher: _TypeAlias = Teacher  # noqa: Y015
+
+@_typing.final
+class TeacherProbe(_message.Message):
+    """What came of some ten short questions to a teacher."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    LATENCY_SECONDS_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    state: Global___TeacherState.ValueType
+    """How well it answers."""
+    latency_seconds: _builtins.float
+    """Seconds until one short answer was there."""
+    tokens_per_second: _builtins.float
+    """Tokens a second of eight answers at once."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is wrong, each in a sentence that says what to do."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___TeacherState.ValueType = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        latency_seconds: _builtins.float = ...,
+        tokens_per_second: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency_seconds", b"latency_seconds", "problems", b"problems", "state", b"state", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Teacher: _TypeAlias = Teacher  # noqa: Y015
+Global___TeacherProbe: _TypeAlias = TeacherProbe  # noqa: Y015
 
 @_typing.final
 class RegisterTeacherRequest(_message.Message):
@@ -777,12 +849,15 @@ class RegisterTeacherRequest(_message.Message):
     TEACHER_ID_FIELD_NUMBER: _builtins.int
     TEACHER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SKIP_PROBE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     teacher_id: _builtins.str
     """The name of the teacher: lower-case letters, digits and hyphens."""
     request_id: _builtins.str
     """Makes the call repeatable, as in CreateGenerationRun."""
+    skip_probe: _builtins.bool
+    """Whether to register it without asking it anything."""
     @_builtins.property
     def teacher(self) -> Global___Teacher:
         """The teacher; its name is not read. Fields left at 0 take the defaults."""
@@ -794,10 +869,11 @@ class RegisterTeacherRequest(_message.Message):
         teacher_id: _builtins.str = ...,
         teacher: Global___Teacher | None = ...,
         request_id: _builtins.str = ...,
+        skip_probe: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["teacher", b"teacher"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "teacher", b"teacher", "teacher_id", b"teacher_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "skip_probe", b"skip_probe", "teacher", b"teacher", "teacher_id", b"teacher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -183,7 +183,8 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RegisterTeacher(self, request, context):
-        """Registers a teacher, or changes the one of that name.
+        """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
+        and returns what came of them. A teacher is registered whatever it answers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,9 @@ class GenerationServiceStub:
     ListPrompts: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListPromptsRequest, _generation_pb2.ListPromptsResponse]
     """Lists the newest version of each prompt of a project and of those that ship with Cultivar."""
     RegisterTeacher: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]
-    """Registers a teacher, or changes the one of that name."""
+    """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
+    and returns what came of them. A teacher is registered whatever it answers.
+    """
     GetTeacher: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetTeacherRequest, _generation_pb2.Teacher]
     """Returns a teacher."""
     ListTeachers: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListTeachersRequest, _generation_pb2.ListTeachersResponse]
@@ -89,7 +91,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     ListPrompts: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListPromptsRequest, _generation_pb2.ListPromptsResponse]  # type: ignore[assignment]
     """Lists the newest version of each prompt of a project and of those that ship with Cultivar."""
     RegisterTeacher: _aio.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]  # type: ignore[assignment]
-    """Registers a teacher, or changes the one of that name."""
+    """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
+    and returns what came of them. A teacher is registered whatever it answers.
+    """
     GetTeacher: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetTeacherRequest, _generation_pb2.Teacher]  # type: ignore[assignment]
     """Returns a teacher."""
     ListTeachers: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListTeachersRequest, _generation_pb2.ListTeachersResponse]  # type: ignore[assignment]
@@ -186,7 +190,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_pb2.RegisterTeacherRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.Teacher, _abc.Awaitable[_generation_pb2.Teacher]]:
-        """Registers a teacher, or changes the one of that name."""
+        """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
+        and returns what came of them. A teacher is registered whatever it answers.
+        """
 
     @_abc_1.abstractmethod
     def GetTeacher(

@@ -1,0 +1,80 @@
+"""`cultivar teacher …`: the models that write candidates."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cultivar.cli.calling import Project, connected
+from cultivar.generation.v1 import generation_pb2 as pb
+
+app = typer.Typer(help="Teachers: the models that write candidates.", no_args_is_help=True)
+WORDS = {
+    pb.TEACHER_STATE_UNSPECIFIED: "not asked",
+    pb.TEACHER_STATE_FINE: "fine",
+    pb.TEACHER_STATE_POOR: "poor",
+    pb.TEACHER_STATE_WRONG: "wrong",
+}
+
+
+@app.command("list")
+def list_teachers(project: Project = "default") -> None:
+    """Lists the teachers of a project, and what they were found to be when they were registered."""
+    table = Table("teacher", "model", "served at", "found", "tokens a second", box=None)
+    with connected(project) as client:
+        for teacher in client.generation.ListTeachers(pb.ListTeachersRequest(parent=client.parent)).teachers:
+            speed = f"{teacher.probe.tokens_per_second:,.0f}" if teacher.probe.tokens_per_second else ""
+            where = teacher.url or "Cultivar itself"
+            name = teacher.name.rpartition("/")[2]
+            table.add_row(name, teacher.model, where, WORDS[teacher.probe.state], speed)
+    Console().print(table)
+
+
+@app.command()
+def register(
+    name: Annotated[str, typer.Argument(help="The teacher's name: lower-case letters, digits and hyphens.")],
+    model: Annotated[str, typer.Option(help="The model, as its API names it.")],
+    url: Annotated[str, typer.Option(help="An OpenAI-compatible API, ending in /v1; empty for Cultivar's own.")] = "",
+    credential: Annotated[
+        str, typer.Option(help="Where the generation service reads the API key: env:NAME or file:/PATH.")
+    ] = "",
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="Sampling temperature.")] = 0.8,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 128,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Calls in flight at most.")] = 64,
+    timeout_seconds: Annotated[float, typer.Option(min=0.1, help="Seconds for one try of a call.")] = 120.0,
+    prompt_price: Annotated[float, typer.Option(min=0, help="Price of 1,000 tokens sent.")] = 0.0,
+    completion_price: Annotated[float, typer.Option(min=0, help="Price of 1,000 tokens written.")] = 0.0,
+    proxy: Annotated[str, typer.Option(help="The HTTP proxy before it, http://host:port.")] = "",
+    ca_file: Annotated[str, typer.Option(help="The CA of its certificate, a file of the service's machine.")] = "",
+    licence: Annotated[str, typer.Option(help="What its answers may be used for, in a sentence.")] = "",
+    probe: Annotated[bool, typer.Option(help="Whether to ask it some ten short questions first.")] = True,
+    project: Project = "default",
+) -> None:
+    """Registers a teacher, or changes the one of that name; asks it a few questions and says what is wrong."""
+    teacher = pb.Teacher(
+        url=url,
+        model=model,
+        credential=credential,
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+        timeout_seconds=timeout_seconds,
+        prompt_price=prompt_price,
+        completion_price=completion_price,
+        proxy=proxy,
+        ca_file=ca_file,
+        licence=licence,
+    )
+    with connected(project) as client:
+        request = pb.RegisterTeacherRequest(
+            parent=client.parent, teacher_id=name, teacher=teacher, skip_probe=not probe
+        )
+        found = client.generation.RegisterTeacher(request).probe
+    typer.echo(f"{name} is registered: {WORDS[found.state]}")
+    for problem in found.problems:
+        typer.echo(f"- {problem}")
+    if found.tokens_per_second:
+        typer.echo(f"{found.latency_seconds:.2f} s for a short answer, {found.tokens_per_second:,.0f} tokens a second")

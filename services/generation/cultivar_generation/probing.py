@@ -1,0 +1,112 @@
+"""What a teacher is asked before it is trusted: whether it answers, in its own words and format, and how fast."""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from cultivar_models import Answer, ModelClient, ModelError, Sampling
+from cultivar_service.errors import CultivarError
+from cultivar_service.parts import Models
+
+from cultivar_generation.teacher import Probe, TeacherSpec
+
+READY_SECONDS = 3.0
+PROBE_SECONDS = 60.0
+AT_ONCE = 8
+WORDS = Sampling(temperature=0.0, max_tokens=24)
+LIST = "Name three fruits as a numbered list of three lines: 1. 2. 3. Write nothing else."
+LINES = Sampling(temperature=0.0, max_tokens=96)
+PROSE = Sampling(temperature=0.7, max_tokens=64)
+# Marks of turns in the templates of common model families; where an answer holds one, the server applies another's.
+MARKS = re.compile(
+    r"<\|im_(?:start|end)\|>|<\|(?:user|assistant|system|end|eot_id|start_header_id)\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>|"
+    r"^\s*(?:###\s*)?(?:assistant|user|human)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+NUMBERED = re.compile(r"^\s*(\d)[.)]\s+\S", re.MULTILINE)
+State = Literal["wrong", "poor"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a probe found: `wrong` makes a teacher unusable, `poor` makes its candidates few."""
+
+    state: State
+    said: str
+
+
+async def probe(teacher: TeacherSpec, models: Models) -> Probe:
+    """Asks a teacher some ten short questions and says in words what is wrong; never raises for what a teacher does."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS), await teacher.client(models, retries=1) as client:
+            return await _questioned(client)
+    except TimeoutError:
+        return Probe(state="wrong", problems=(f"it answered too few questions within {PROBE_SECONDS:.0f} s",))
+    except (ModelError, CultivarError) as error:
+        return Probe(state="wrong", problems=(str(error),))
+
+
+async def _questioned(client: ModelClient) -> Probe:
+    problems: list[Problem] = []
+    try:
+        await client.wait_ready(READY_SECONDS)
+    except ModelError as error:
+        # Some servers list no models and answer all the same; one that does not answer is found out next.
+        problems.append(Problem("poor", str(error)))
+    began = time.monotonic()
+    ready = await client.chat([{"role": "user", "content": "Reply with the one word: ready"}], WORDS)
+    latency = time.monotonic() - began
+    problems += template_problems(ready)
+    problems += word_problems(ready)
+    listed = await client.chat([{"role": "user", "content": LIST}], LINES)
+    problems += format_problems(listed)
+    return Probe(
+        state=worst(problems),
+        problems=tuple(problem.said for problem in problems),
+        latency_seconds=latency,
+        tokens_per_second=await _speed(client),
+    )
+
+
+async def _speed(client: ModelClient) -> float:
+    """Returns the tokens a second of a few answers at once."""
+
+    async def write(number: int) -> Answer:
+        question = f"Write a short paragraph about the number {number}."
+        return await client.chat([{"role": "user", "content": question}], PROSE)
+
+    began = time.monotonic()
+    answers = await asyncio.gather(*(write(number) for number in range(AT_ONCE)))
+    return sum(answer.usage.completion_tokens for answer in answers) / (time.monotonic() - began)
+
+
+def template_problems(answer: Answer) -> list[Problem]:
+    """Looks for the marks of turns, which no answer holds where the chat template is the model's own."""
+    found = MARKS.search(answer.text)
+    if found is None:
+        return []
+    mark = found.group().strip()
+    return [Problem("wrong", f"its answer holds {mark!r}, a mark between turns: serve it with its own chat template")]
+
+
+def word_problems(answer: Answer) -> list[Problem]:
+    """Looks whether one word came where one was asked for."""
+    if "ready" in answer.text.lower() and len(answer.text.split()) <= 3:
+        return []
+    said = " ".join(answer.text.split())[:60]
+    return [Problem("poor", f"asked for the one word ready it said {said!r}: prompts that give orders will often fail")]
+
+
+def format_problems(answer: Answer) -> list[Problem]:
+    """Looks whether a numbered list came where one was asked for."""
+    if NUMBERED.findall(answer.text)[:3] == ["1", "2", "3"]:
+        return []
+    return [Problem("poor", "it does not keep to a numbered list: use prompts of the form CONTINUATION with it")]
+
+
+def worst(problems: list[Problem]) -> Literal["fine", "poor", "wrong"]:
+    """Returns the worst state of some problems."""
+    states = {problem.state for problem in problems}
+    return "wrong" if "wrong" in states else "poor" if "poor" in states else "fine"
