@@ -56,6 +56,11 @@ class ModelClient:
         """All that this client's calls cost, those that failed or were cancelled among them."""
         return self._transport.usage + self._recorded
 
+    @property
+    def pausing(self) -> int:
+        """How many calls wait to be tried again; they hold no slot."""
+        return self._transport.pausing
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         return self

@@ -93,6 +93,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._trust = ssl.create_default_context(cafile=endpoint.ca_file) if endpoint.ca_file else True
         self.usage = TokenUsage()
+        self.pausing = 0
 
     async def __aenter__(self) -> Self:
         # Identity and no decoding: a small compressed answer could otherwise grow without bound in memory.
@@ -129,7 +130,12 @@ class Transport:
                 found = await self._try_once(path, payload, read, tries)
                 if not isinstance(found, _Failure):
                     return found
-                await asyncio.sleep(tries.pause(found, asyncio.get_running_loop().time(), self._named))
+                pause = tries.pause(found, asyncio.get_running_loop().time(), self._named)
+                self.pausing += 1
+                try:
+                    await asyncio.sleep(pause)
+                finally:
+                    self.pausing -= 1
         finally:
             self.usage += tries.usage
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
-from cultivar_models import TokenUsage
+from cultivar_models import ModelClient, TokenUsage
 from cultivar_records import Example, to_table
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
@@ -24,8 +24,8 @@ from cultivar_generation.teacher import TeacherSpec
 from cultivar_generation.teaching import CALL_SCHEMA, Outcome, Teaching, counted, usage_of
 
 RANGE_CALLS = 256
-# A range waits for its slowest call, which a teacher may send away for a second: the others must not wait for it.
-OPEN_RANGES = 16
+# A range waits for its slowest call, which a teacher may send away for a minute: the others must not wait for it.
+OPEN_RANGES = 32
 READY_SECONDS = 10.0
 CANDIDATES, CALLS = "candidates", "calls"
 ENDED = ("answered", "failed")
@@ -33,19 +33,42 @@ ENDED = ("answered", "failed")
 
 @dataclass
 class Attempt:
-    """One attempt at a run: what this replica holds of it, and what it works with; `ended` counts its calls."""
+    """One attempt at a run: what this replica holds of it, what it works with, and how many calls began and ended."""
 
     hold: Hold
     answers: Answers
     teacher: TeacherSpec
+    client: ModelClient
     teaching: Teaching
     purse: Purse
-    ended: int = 0
+    ended: int
+    open: int = 0
+    hungry: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def goes_on(self) -> bool:
         """Whether calls are still to be made, or were made and paid for by an attempt that was cut off."""
         return not self.purse.stopped or self.answers.left > 0
+
+    @property
+    def idle_soon(self) -> bool:
+        """Whether the teacher will soon have nothing to do; calls that wait to be tried again do not count."""
+        return self.open - self.client.pausing < RANGE_CALLS + 2 * self.teacher.concurrency
+
+    async def hungry_or(self, task: asyncio.Task[None]) -> None:
+        """Waits until the teacher will soon be idle, or a task has ended."""
+        self.hungry.clear()
+        hunger = asyncio.create_task(self.hungry.wait())
+        try:
+            await asyncio.wait({task, hunger}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hunger.cancel()
+
+    def end_call(self) -> None:
+        """Counts a call that has ended, however it did."""
+        self.open -= 1
+        if self.idle_soon:
+            self.hungry.set()
 
 
 class Range:
@@ -54,6 +77,7 @@ class Range:
     def __init__(self, attempt: Attempt, start: int) -> None:
         self.number = start // RANGE_CALLS
         self.outcomes: list[Outcome] = []
+        attempt.open += min(RANGE_CALLS, len(attempt.teaching.calls) - start)
         self.task = asyncio.create_task(self._make(attempt, start))
 
     async def _make(self, attempt: Attempt, start: int) -> None:
@@ -67,6 +91,8 @@ class Range:
             outcome = await attempt.teaching.outcome(call)
         except BudgetSpent:
             return
+        finally:
+            attempt.end_call()
         attempt.purse.pay(outcome.usage)
         self.outcomes.append(outcome)
         attempt.ended += 1
@@ -103,7 +129,7 @@ class GenerationWork:
             teaching = Teaching(hold.run.id, spec, teacher, client, calls)
             counts = hold.progress.get("counts", {})
             ended = sum(counts.get(state, 0) for state in ENDED)
-            await self._work_ranges(Attempt(hold, answers, teacher, teaching, purse, ended))
+            await self._work_ranges(Attempt(hold, answers, teacher, client, teaching, purse, ended))
 
     async def _open(self, project: str, spec: RunSpec) -> tuple[TeacherSpec, Calls]:
         async with self._database.begin() as connection:
@@ -114,19 +140,21 @@ class GenerationWork:
         return teacher, Calls(spec, usable(seeds, spec), prompts)
 
     async def _work_ranges(self, attempt: Attempt) -> None:
-        starts = iter(range(attempt.hold.cursor.get("next", 0), len(attempt.teaching.calls), RANGE_CALLS))
+        starts = deque(range(attempt.hold.cursor.get("next", 0), len(attempt.teaching.calls), RANGE_CALLS))
         underway: deque[Range] = deque()
         try:
             while True:
-                while len(underway) < OPEN_RANGES and attempt.goes_on:
-                    if (start := next(starts, None)) is None:
-                        break
-                    underway.append(Range(attempt, start))
-                if not underway:
+                may_open = bool(starts) and len(underway) < OPEN_RANGES and attempt.goes_on
+                if may_open and attempt.idle_soon:
+                    underway.append(Range(attempt, starts.popleft()))
+                elif not underway:
                     return
-                await underway[0].task
-                await self._commit_range(attempt, underway[0])
-                underway.popleft()
+                elif may_open and not underway[0].task.done():
+                    await attempt.hungry_or(underway[0].task)
+                else:
+                    await underway[0].task
+                    await self._commit_range(attempt, underway[0])
+                    underway.popleft()
         except asyncio.CancelledError:
             await ended(underway)
             if attempt.hold.cancelling:
