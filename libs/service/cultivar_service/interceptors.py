@@ -16,7 +16,7 @@ from cultivar_service.errors import CultivarError, InvalidArgument
 from cultivar_service.logs import log
 from cultivar_service.metrics import CALL_SECONDS, CALLS
 from cultivar_service.names import new_id, project_of
-from cultivar_service.principal import Authenticator, bearer, current_principal
+from cultivar_service.principal import STRANGER, Authenticator, bearer, current_principal
 from cultivar_service.translate import translate
 
 OPEN_SERVICES = (
@@ -68,7 +68,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, handler: Any, method: str, metadata: Mapping[str, str]) -> Any:
         async def admit(request: Any) -> None:
-            token, project, least = bearer(metadata), project_of_request(request), self._roles[method]
+            project, least = project_of_request(request), self._roles[method]
+            if least == auth_pb2.ROLE_ANYONE:
+                current_principal.set(STRANGER)
+                return
+            token = bearer(metadata)
             principal = await self._authenticator.authenticate(token)
             if principal.role(project) < least:
                 # Who was given a role a moment ago is not sent away for what was known before.

@@ -39,6 +39,8 @@ class Principal:
 
 
 SYSTEM = Principal("system", {ANY_PROJECT: auth_pb2.ROLE_ADMIN})
+# Whoever makes a call that needs no token.
+STRANGER = Principal("stranger")
 current_principal: ContextVar[Principal] = ContextVar("principal", default=SYSTEM)
 
 

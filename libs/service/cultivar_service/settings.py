@@ -75,7 +75,10 @@ class Settings(BaseSettings):
     oidc_client_id: str = Field("", description="The client that this service calls others as; the console's too.")
     oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret of that client.")
     oidc_client_scopes: str = Field("", description="The scopes that a service's own token is asked with.")
-    oidc_scopes: str = Field("openid profile email", description="The scopes that people sign in to the console with.")
+    oidc_scopes: str = Field("openid profile email", description="The scopes that people sign in with.")
+    oidc_cli_client_id: str = Field(
+        "", description="The public client that people sign in as on the command line; empty for none."
+    )
     peers: str = Field(
         "",
         description="Where the other services are: one address, in which {service} stands for the name, or "

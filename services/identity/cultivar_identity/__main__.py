@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
     database = await parts.database(SCHEMA, MIGRATIONS)
-    servicer = IdentityServicer(database, parts.console_url)
+    servicer = IdentityServicer(database, parts.settings, parts.console_url)
     return Service(
         name="identity",
         packages=["cultivar.identity.v1.IdentityService"],

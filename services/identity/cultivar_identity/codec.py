@@ -3,11 +3,12 @@
 from cultivar.auth.v1 import auth_pb2
 from cultivar.identity.v1 import identity_pb2 as pb
 from cultivar_service.names import resource_name
-from cultivar_service.principal import MOST_NAME
+from cultivar_service.principal import MOST_NAME, Principal
 from cultivar_service.run_codec import encode_time
+from cultivar_service.settings import Settings
 from sqlalchemy import RowMapping
 
-from cultivar_identity.errors import HoursInvalid, PrincipalInvalid, RoleInvalid
+from cultivar_identity.errors import HoursInvalid, NoClient, NoIssuer, PrincipalInvalid, RoleInvalid
 from cultivar_identity.store import BINDINGS, INVITATIONS
 
 HOURS, MOST_HOURS = 72, 168
@@ -29,6 +30,21 @@ def decode_hours(hours: int) -> int:
     if not 0 <= hours <= MOST_HOURS:
         raise HoursInvalid(hours, MOST_HOURS)
     return hours or HOURS
+
+
+def encode_sign_in(settings: Settings) -> pb.SignIn:
+    """Returns where people sign in on the command line; raises NoIssuer and NoClient."""
+    if not settings.oidc_issuer:
+        raise NoIssuer
+    if not settings.oidc_cli_client_id:
+        raise NoClient
+    scopes = settings.oidc_scopes.split()
+    return pb.SignIn(issuer=settings.oidc_issuer, client_id=settings.oidc_cli_client_id, scopes=scopes)
+
+
+def encode_principal(principal: Principal) -> pb.Principal:
+    """Returns who somebody is."""
+    return pb.Principal(principal=principal.name, roles=principal.roles)
 
 
 def encode_binding(row: RowMapping) -> pb.RoleBinding:

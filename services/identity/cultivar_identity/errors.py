@@ -11,7 +11,9 @@ AlreadyExists
 └── AlreadyBound           the principal has this role already
 FailedPrecondition
 ├── InvitationUsed         another accepted it
-└── InvitationExpired
+├── InvitationExpired
+├── NoIssuer               the server takes the token of its machine alone
+└── NoClient               the command line has no client at the issuer
 """
 
 from cultivar_service.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
@@ -92,3 +94,27 @@ class InvitationExpired(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("this invitation has expired: ask an admin of the project for a new link")
+
+
+class NoIssuer(FailedPrecondition):
+    """The server knows no identity provider."""
+
+    reason = "NO_ISSUER"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server has no identity provider to sign in at: set CULTIVAR_TOKEN to the token in the data folder of "
+            "its `cultivar up`"
+        )
+
+
+class NoClient(FailedPrecondition):
+    """Nobody can sign in on the command line."""
+
+    reason = "NO_CLIENT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server names no client for the command line: whoever runs it sets CULTIVAR_OIDC_CLI_CLIENT_ID; until "
+            "then set CULTIVAR_TOKEN"
+        )

@@ -15,6 +15,7 @@ from cultivar_service.idempotency import once
 from cultivar_service.names import project_of, split_name
 from cultivar_service.paging import page_size
 from cultivar_service.principal import current_principal
+from cultivar_service.settings import Settings
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_identity import codec, store
@@ -26,9 +27,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
     """Decodes a request, calls, and encodes the answer."""
 
-    def __init__(self, database: Database, console_url: Callable[[], str]) -> None:
+    def __init__(self, database: Database, settings: Settings, console_url: Callable[[], str]) -> None:
         self._database = database
+        self._settings = settings
         self._console_url = console_url
+
+    async def GetSignIn(self, request: pb.GetSignInRequest, context: Context) -> pb.SignIn:
+        """Tells where to sign in."""
+        return codec.encode_sign_in(self._settings)
+
+    async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.Principal:
+        """Tells who calls."""
+        return codec.encode_principal(current_principal.get())
 
     async def CreateRoleBinding(self, request: pb.CreateRoleBindingRequest, context: Context) -> pb.RoleBinding:
         """Creates a role binding."""

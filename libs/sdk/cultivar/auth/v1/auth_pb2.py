@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ultivar/auth/v1/auth.proto\x12\x10\x63ultivar.auth.v1\x1a google/protobuf/descriptor.proto*\x91\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_REVIEWER\x10\x02\x12\x14\n\x10ROLE_ADJUDICATOR\x10\x03\x12\x11\n\rROLE_ENGINEER\x10\x04\x12\x0e\n\nROLE_ADMIN\x10\x05\x12\x16\n\tROLE_NONE\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01:L\n\nleast_role\x12\x1e.google.protobuf.MethodOptions\x18\x81\x90\x03 \x01(\x0e\x32\x16.cultivar.auth.v1.Roleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ultivar/auth/v1/auth.proto\x12\x10\x63ultivar.auth.v1\x1a google/protobuf/descriptor.proto*\xab\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_REVIEWER\x10\x02\x12\x14\n\x10ROLE_ADJUDICATOR\x10\x03\x12\x11\n\rROLE_ENGINEER\x10\x04\x12\x0e\n\nROLE_ADMIN\x10\x05\x12\x16\n\tROLE_NONE\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x18\n\x0bROLE_ANYONE\x10\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01:L\n\nleast_role\x12\x1e.google.protobuf.MethodOptions\x18\x81\x90\x03 \x01(\x0e\x32\x16.cultivar.auth.v1.Roleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.auth.v1.auth_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROLE']._serialized_start=84
-  _globals['_ROLE']._serialized_end=229
+  _globals['_ROLE']._serialized_end=255
 # @@protoc_insertion_point(module_scope)

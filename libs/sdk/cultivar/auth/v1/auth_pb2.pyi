@@ -38,6 +38,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Manages members, retention and deletion."""
     ROLE_NONE: _Role.ValueType  # -1
     """Less than any role: an rpc that states it may be called by whoever has a valid token; never granted."""
+    ROLE_ANYONE: _Role.ValueType  # -2
+    """Less than ROLE_NONE: an rpc that states it may be called without a token; never granted."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a principal may do in a project; each role includes those with a smaller number."""
@@ -56,6 +58,8 @@ ROLE_ADMIN: Role.ValueType  # 5
 """Manages members, retention and deletion."""
 ROLE_NONE: Role.ValueType  # -1
 """Less than any role: an rpc that states it may be called by whoever has a valid token; never granted."""
+ROLE_ANYONE: Role.ValueType  # -2
+"""Less than ROLE_NONE: an rpc that states it may be called without a token; never granted."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 LEAST_ROLE_FIELD_NUMBER: _builtins.int

@@ -27,13 +27,19 @@ from cultivar.auth.v1 import auth_pb2 as cultivar_dot_auth_dot_v1_dot_auth__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cultivar/identity/v1/identity.proto\x12\x14\x63ultivar.identity.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x0bRoleBinding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12$\n\x04role\x18\x03 \x01(\x0e\x32\x16.cultivar.auth.v1.Role\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ninvitation\x18\x05 \x01(\t\"\xaf\x01\n\nInvitation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x0c\n\x04link\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x06 \x01(\t\"w\n\x18\x43reateRoleBindingRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x37\n\x0crole_binding\x18\x02 \x01(\x0b\x32!.cultivar.identity.v1.RoleBinding\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"P\n\x17ListRoleBindingsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x18ListRoleBindingsResponse\x12\x38\n\rrole_bindings\x18\x01 \x03(\x0b\x32!.cultivar.identity.v1.RoleBinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x18\x44\x65leteRoleBindingRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"L\n\x17\x43reateInvitationRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05hours\x18\x03 \x01(\x05\"O\n\x16ListInvitationsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x17ListInvitationsResponse\x12\x35\n\x0binvitations\x18\x01 \x03(\x0b\x32 .cultivar.identity.v1.Invitation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x17\x44\x65leteInvitationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"7\n\x17\x41\x63\x63\x65ptInvitationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t2\xf7\x06\n\x0fIdentityService\x12l\n\x11\x43reateRoleBinding\x12..cultivar.identity.v1.CreateRoleBindingRequest\x1a!.cultivar.identity.v1.RoleBinding\"\x04\x88\x80\x19\x05\x12w\n\x10ListRoleBindings\x12-.cultivar.identity.v1.ListRoleBindingsRequest\x1a..cultivar.identity.v1.ListRoleBindingsResponse\"\x04\x88\x80\x19\x05\x12l\n\x11\x44\x65leteRoleBinding\x12..cultivar.identity.v1.DeleteRoleBindingRequest\x1a!.cultivar.identity.v1.RoleBinding\"\x04\x88\x80\x19\x05\x12i\n\x10\x43reateInvitation\x12-.cultivar.identity.v1.CreateInvitationRequest\x1a .cultivar.identity.v1.Invitation\"\x04\x88\x80\x19\x05\x12t\n\x0fListInvitations\x12,.cultivar.identity.v1.ListInvitationsRequest\x1a-.cultivar.identity.v1.ListInvitationsResponse\"\x04\x88\x80\x19\x05\x12i\n\x10\x44\x65leteInvitation\x12-.cultivar.identity.v1.DeleteInvitationRequest\x1a .cultivar.identity.v1.Invitation\"\x04\x88\x80\x19\x05\x12s\n\x10\x41\x63\x63\x65ptInvitation\x12-.cultivar.identity.v1.AcceptInvitationRequest\x1a!.cultivar.identity.v1.RoleBinding\"\r\x88\x80\x19\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cultivar/identity/v1/identity.proto\x12\x14\x63ultivar.identity.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x06SignIn\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"\x9f\x01\n\tPrincipal\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x39\n\x05roles\x18\x02 \x03(\x0b\x32*.cultivar.identity.v1.Principal.RolesEntry\x1a\x44\n\nRolesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0e\x32\x16.cultivar.auth.v1.Role:\x02\x38\x01\"\x99\x01\n\x0bRoleBinding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12$\n\x04role\x18\x03 \x01(\x0e\x32\x16.cultivar.auth.v1.Role\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ninvitation\x18\x05 \x01(\t\"\xaf\x01\n\nInvitation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x0c\n\x04link\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x06 \x01(\t\"\"\n\x10GetSignInRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\x1f\n\rWhoAmIRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"w\n\x18\x43reateRoleBindingRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x37\n\x0crole_binding\x18\x02 \x01(\x0b\x32!.cultivar.identity.v1.RoleBinding\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"P\n\x17ListRoleBindingsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x18ListRoleBindingsResponse\x12\x38\n\rrole_bindings\x18\x01 \x03(\x0b\x32!.cultivar.identity.v1.RoleBinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x18\x44\x65leteRoleBindingRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"L\n\x17\x43reateInvitationRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05hours\x18\x03 \x01(\x05\"O\n\x16ListInvitationsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x17ListInvitationsResponse\x12\x35\n\x0binvitations\x18\x01 \x03(\x0b\x32 .cultivar.identity.v1.Invitation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x17\x44\x65leteInvitationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"7\n\x17\x41\x63\x63\x65ptInvitationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t2\xb8\x08\n\x0fIdentityService\x12`\n\tGetSignIn\x12&.cultivar.identity.v1.GetSignInRequest\x1a\x1c.cultivar.identity.v1.SignIn\"\r\x88\x80\x19\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12]\n\x06WhoAmI\x12#.cultivar.identity.v1.WhoAmIRequest\x1a\x1f.cultivar.identity.v1.Principal\"\r\x88\x80\x19\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12l\n\x11\x43reateRoleBinding\x12..cultivar.identity.v1.CreateRoleBindingRequest\x1a!.cultivar.identity.v1.RoleBinding\"\x04\x88\x80\x19\x05\x12w\n\x10ListRoleBindings\x12-.cultivar.identity.v1.ListRoleBindingsRequest\x1a..cultivar.identity.v1.ListRoleBindingsResponse\"\x04\x88\x80\x19\x05\x12l\n\x11\x44\x65leteRoleBinding\x12..cultivar.identity.v1.DeleteRoleBindingRequest\x1a!.cultivar.identity.v1.RoleBinding\"\x04\x88\x80\x19\x05\x12i\n\x10\x43reateInvitation\x12-.cultivar.identity.v1.CreateInvitationRequest\x1a .cultivar.identity.v1.Invitation\"\x04\x88\x80\x19\x05\x12t\n\x0fListInvitations\x12,.cultivar.identity.v1.ListInvitationsRequest\x1a-.cultivar.identity.v1.ListInvitationsResponse\"\x04\x88\x80\x19\x05\x12i\n\x10\x44\x65leteInvitation\x12-.cultivar.identity.v1.DeleteInvitationRequest\x1a .cultivar.identity.v1.Invitation\"\x04\x88\x80\x19\x05\x12s\n\x10\x41\x63\x63\x65ptInvitation\x12-.cultivar.identity.v1.AcceptInvitationRequest\x1a!.cultivar.identity.v1.RoleBinding\"\r\x88\x80\x19\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.identity.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PRINCIPAL_ROLESENTRY']._loaded_options = None
+  _globals['_PRINCIPAL_ROLESENTRY']._serialized_options = b'8\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetSignIn']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetSignIn']._serialized_options = b'\210\200\031\376\377\377\377\377\377\377\377\377\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\210\200\031\377\377\377\377\377\377\377\377\377\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['CreateRoleBinding']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['CreateRoleBinding']._serialized_options = b'\210\200\031\005'
   _globals['_IDENTITYSERVICE'].methods_by_name['ListRoleBindings']._loaded_options = None
@@ -50,28 +56,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSERVICE'].methods_by_name['AcceptInvitation']._serialized_options = b'\210\200\031\377\377\377\377\377\377\377\377\377\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['Audit']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['Audit']._serialized_options = b'\210\200\031\001'
-  _globals['_ROLEBINDING']._serialized_start=155
-  _globals['_ROLEBINDING']._serialized_end=308
-  _globals['_INVITATION']._serialized_start=311
-  _globals['_INVITATION']._serialized_end=486
-  _globals['_CREATEROLEBINDINGREQUEST']._serialized_start=488
-  _globals['_CREATEROLEBINDINGREQUEST']._serialized_end=607
-  _globals['_LISTROLEBINDINGSREQUEST']._serialized_start=609
-  _globals['_LISTROLEBINDINGSREQUEST']._serialized_end=689
-  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_start=691
-  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_end=800
-  _globals['_DELETEROLEBINDINGREQUEST']._serialized_start=802
-  _globals['_DELETEROLEBINDINGREQUEST']._serialized_end=862
-  _globals['_CREATEINVITATIONREQUEST']._serialized_start=864
-  _globals['_CREATEINVITATIONREQUEST']._serialized_end=940
-  _globals['_LISTINVITATIONSREQUEST']._serialized_start=942
-  _globals['_LISTINVITATIONSREQUEST']._serialized_end=1021
-  _globals['_LISTINVITATIONSRESPONSE']._serialized_start=1023
-  _globals['_LISTINVITATIONSRESPONSE']._serialized_end=1128
-  _globals['_DELETEINVITATIONREQUEST']._serialized_start=1130
-  _globals['_DELETEINVITATIONREQUEST']._serialized_end=1189
-  _globals['_ACCEPTINVITATIONREQUEST']._serialized_start=1191
-  _globals['_ACCEPTINVITATIONREQUEST']._serialized_end=1246
-  _globals['_IDENTITYSERVICE']._serialized_start=1249
-  _globals['_IDENTITYSERVICE']._serialized_end=2136
+  _globals['_SIGNIN']._serialized_start=154
+  _globals['_SIGNIN']._serialized_end=213
+  _globals['_PRINCIPAL']._serialized_start=216
+  _globals['_PRINCIPAL']._serialized_end=375
+  _globals['_PRINCIPAL_ROLESENTRY']._serialized_start=307
+  _globals['_PRINCIPAL_ROLESENTRY']._serialized_end=375
+  _globals['_ROLEBINDING']._serialized_start=378
+  _globals['_ROLEBINDING']._serialized_end=531
+  _globals['_INVITATION']._serialized_start=534
+  _globals['_INVITATION']._serialized_end=709
+  _globals['_GETSIGNINREQUEST']._serialized_start=711
+  _globals['_GETSIGNINREQUEST']._serialized_end=745
+  _globals['_WHOAMIREQUEST']._serialized_start=747
+  _globals['_WHOAMIREQUEST']._serialized_end=778
+  _globals['_CREATEROLEBINDINGREQUEST']._serialized_start=780
+  _globals['_CREATEROLEBINDINGREQUEST']._serialized_end=899
+  _globals['_LISTROLEBINDINGSREQUEST']._serialized_start=901
+  _globals['_LISTROLEBINDINGSREQUEST']._serialized_end=981
+  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_start=983
+  _globals['_LISTROLEBINDINGSRESPONSE']._serialized_end=1092
+  _globals['_DELETEROLEBINDINGREQUEST']._serialized_start=1094
+  _globals['_DELETEROLEBINDINGREQUEST']._serialized_end=1154
+  _globals['_CREATEINVITATIONREQUEST']._serialized_start=1156
+  _globals['_CREATEINVITATIONREQUEST']._serialized_end=1232
+  _globals['_LISTINVITATIONSREQUEST']._serialized_start=1234
+  _globals['_LISTINVITATIONSREQUEST']._serialized_end=1313
+  _globals['_LISTINVITATIONSRESPONSE']._serialized_start=1315
+  _globals['_LISTINVITATIONSRESPONSE']._serialized_end=1420
+  _globals['_DELETEINVITATIONREQUEST']._serialized_start=1422
+  _globals['_DELETEINVITATIONREQUEST']._serialized_end=1481
+  _globals['_ACCEPTINVITATIONREQUEST']._serialized_start=1483
+  _globals['_ACCEPTINVITATIONREQUEST']._serialized_end=1538
+  _globals['_IDENTITYSERVICE']._serialized_start=1541
+  _globals['_IDENTITYSERVICE']._serialized_end=2621
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class IdentityServiceStub:
-    """Owns role bindings and invitations.
+    """Owns role bindings and invitations, and tells who calls and where to sign in.
     """
 
     def __init__(self, channel):
@@ -36,6 +36,16 @@ class IdentityServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetSignIn = channel.unary_unary(
+                '/cultivar.identity.v1.IdentityService/GetSignIn',
+                request_serializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.GetSignInRequest.SerializeToString,
+                response_deserializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.SignIn.FromString,
+                _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/cultivar.identity.v1.IdentityService/WhoAmI',
+                request_serializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.Principal.FromString,
+                _registered_method=True)
         self.CreateRoleBinding = channel.unary_unary(
                 '/cultivar.identity.v1.IdentityService/CreateRoleBinding',
                 request_serializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.CreateRoleBindingRequest.SerializeToString,
@@ -79,8 +89,23 @@ class IdentityServiceStub:
 
 
 class IdentityServiceServicer:
-    """Owns role bindings and invitations.
+    """Owns role bindings and invitations, and tells who calls and where to sign in.
     """
+
+    def GetSignIn(self, request, context):
+        """Tells a client where to sign in, and as which client; it needs no token. FAILED_PRECONDITION where the server knows
+        no identity provider, or has no client for the command line there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WhoAmI(self, request, context):
+        """Tells who calls, and what they may do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateRoleBinding(self, request, context):
         """Binds a role to a principal in a project; ALREADY_EXISTS where the same role is bound to the principal there.
@@ -143,6 +168,16 @@ class IdentityServiceServicer:
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSignIn,
+                    request_deserializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.GetSignInRequest.FromString,
+                    response_serializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.SignIn.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.WhoAmIRequest.FromString,
+                    response_serializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.Principal.SerializeToString,
+            ),
             'CreateRoleBinding': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateRoleBinding,
                     request_deserializer=cultivar_dot_identity_dot_v1_dot_identity__pb2.CreateRoleBindingRequest.FromString,
@@ -192,8 +227,62 @@ def add_IdentityServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IdentityService:
-    """Owns role bindings and invitations.
+    """Owns role bindings and invitations, and tells who calls and where to sign in.
     """
+
+    @staticmethod
+    def GetSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.identity.v1.IdentityService/GetSignIn',
+            cultivar_dot_identity_dot_v1_dot_identity__pb2.GetSignInRequest.SerializeToString,
+            cultivar_dot_identity_dot_v1_dot_identity__pb2.SignIn.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.identity.v1.IdentityService/WhoAmI',
+            cultivar_dot_identity_dot_v1_dot_identity__pb2.WhoAmIRequest.SerializeToString,
+            cultivar_dot_identity_dot_v1_dot_identity__pb2.Principal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateRoleBinding(request,

@@ -28,12 +28,18 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IdentityServiceStub:
-    """Owns role bindings and invitations."""
+    """Owns role bindings and invitations, and tells who calls and where to sign in."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
+    GetSignIn: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetSignInRequest, _identity_pb2.SignIn]
+    """Tells a client where to sign in, and as which client; it needs no token. FAILED_PRECONDITION where the server knows
+    no identity provider, or has no client for the command line there.
+    """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_identity_pb2.WhoAmIRequest, _identity_pb2.Principal]
+    """Tells who calls, and what they may do."""
     CreateRoleBinding: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateRoleBindingRequest, _identity_pb2.RoleBinding]
     """Binds a role to a principal in a project; ALREADY_EXISTS where the same role is bound to the principal there."""
     ListRoleBindings: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListRoleBindingsRequest, _identity_pb2.ListRoleBindingsResponse]
@@ -57,9 +63,15 @@ class IdentityServiceStub:
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
-    """Owns role bindings and invitations."""
+    """Owns role bindings and invitations, and tells who calls and where to sign in."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetSignIn: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetSignInRequest, _identity_pb2.SignIn]  # type: ignore[assignment]
+    """Tells a client where to sign in, and as which client; it needs no token. FAILED_PRECONDITION where the server knows
+    no identity provider, or has no client for the command line there.
+    """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_identity_pb2.WhoAmIRequest, _identity_pb2.Principal]  # type: ignore[assignment]
+    """Tells who calls, and what they may do."""
     CreateRoleBinding: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateRoleBindingRequest, _identity_pb2.RoleBinding]  # type: ignore[assignment]
     """Binds a role to a principal in a project; ALREADY_EXISTS where the same role is bound to the principal there."""
     ListRoleBindings: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListRoleBindingsRequest, _identity_pb2.ListRoleBindingsResponse]  # type: ignore[assignment]
@@ -82,7 +94,25 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Checks what the service holds of a project."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns role bindings and invitations."""
+    """Owns role bindings and invitations, and tells who calls and where to sign in."""
+
+    @_abc_1.abstractmethod
+    def GetSignIn(
+        self,
+        request: _identity_pb2.GetSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.SignIn, _abc.Awaitable[_identity_pb2.SignIn]]:
+        """Tells a client where to sign in, and as which client; it needs no token. FAILED_PRECONDITION where the server knows
+        no identity provider, or has no client for the command line there.
+        """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _identity_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.Principal, _abc.Awaitable[_identity_pb2.Principal]]:
+        """Tells who calls, and what they may do."""
 
     @_abc_1.abstractmethod
     def CreateRoleBinding(
