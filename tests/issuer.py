@@ -68,7 +68,9 @@ class RealIssuer:
     def _config(self) -> Any:
         return self._server.app.config["CANAILLE_OIDC"]
 
-    def add_client(self, client_id: str, redirect_uri: str = "", audience: str = AUDIENCE) -> None:
+    def add_client(
+        self, client_id: str, redirect_uri: str = "", audience: str = AUDIENCE, public: bool = False
+    ) -> None:
         """Registers a client whose tokens are for an audience, and which people need not be asked about."""
         with self._server.app.app_context():
             target = self._server.backend.get(self._server.models.Client, client_id=audience)
@@ -77,17 +79,24 @@ class RealIssuer:
                 self._server.backend.save(target)
             client = self._server.models.Client(
                 client_id=client_id,
-                client_secret=self.secret,
+                client_secret="" if public else self.secret,
                 client_name=client_id,
                 client_uri="http://127.0.0.1/",
                 redirect_uris=[redirect_uri] if redirect_uri else [],
                 scope=["openid", "profile", "email", "groups"],
                 grant_types=["authorization_code", "client_credentials", "password", "refresh_token"],
                 response_types=["code"],
-                token_endpoint_auth_method="client_secret_basic",
+                token_endpoint_auth_method="none" if public else "client_secret_basic",
             )
             self._server.backend.save(client)
             client.audience = [client, target]
+            self._server.backend.save(client)
+
+    def allow(self, client_id: str, redirect_uri: str) -> None:
+        """Lets browsers come back to a client at an address, as issuers do for every port of loopback (RFC 8252)."""
+        with self._server.app.app_context():
+            client = self._server.backend.get(self._server.models.Client, client_id=client_id)
+            client.redirect_uris = [*client.redirect_uris, redirect_uri]
             self._server.backend.save(client)
 
     def add_person(self, name: str, *groups: str) -> None:
@@ -148,6 +157,8 @@ def real_issuer() -> Iterator[RealIssuer]:
         "CANAILLE_OIDC": {"ACTIVE_JWKS": [new_key()], "TRUSTED_DOMAINS": ["127.0.0.1"]},
     }
     app = create_app(config=config, env_file="", env_prefix="NOTHING_")
+    # RFC 7009 lets public clients take back what they were granted; Canaille's takes clients with a secret alone.
+    provider.RevocationEndpoint.CLIENT_AUTH_METHODS = ["client_secret_basic", "none"]
     provider.authorization.register_token_generator("client_credentials", MachineTokens(f"http://localhost:{port}"))
     server = Server(app, port, Backend.instance)
     thread = threading.Thread(target=server.httpd.serve_forever)

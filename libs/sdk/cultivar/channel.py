@@ -99,6 +99,32 @@ def credentials(connection: Connection, address: str) -> grpc.ChannelCredentials
     return grpc.composite_channel_credentials(transport, grpc.access_token_call_credentials(connection.token))
 
 
+class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamUnaryClientInterceptor):
+    """Sends the token that is valid when a call is made; what its source raises, the call raises.
+
+    Credentials of the channel would be asked for health checks too, and a call would wait for these until its deadline.
+    """
+
+    def __init__(self, tokens: Callable[[], str]) -> None:
+        self._tokens = tokens
+
+    def _intercept(self, continuation: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
+        metadata = (*(details.metadata or ()), ("authorization", f"Bearer {self._tokens()}"))
+        return continuation(details._replace(metadata=metadata), request)
+
+    intercept_unary_unary: Any = _intercept
+    intercept_unary_stream: Any = _intercept
+    intercept_stream_unary: Any = _intercept
+
+
+def secure_channel(connection: Connection) -> Callable[..., grpc.Channel]:
+    """Returns what opens a channel whose calls carry the token of a connection."""
+    tokens = connection.tokens
+    if tokens is None:
+        return grpc.secure_channel
+    return lambda *given, **named: grpc.intercept_channel(grpc.secure_channel(*given, **named), Bearer(tokens))
+
+
 def read_ca(path: str) -> bytes | None:
     """Returns the certificate of a CA, None for the system's; raises NotConnected where it cannot be read."""
     try:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, cast
 import grpc
 
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
-from cultivar.channel import Routes
+from cultivar.channel import Routes, secure_channel
 from cultivar.connection import Connection, find_connection
 from cultivar.datasets.v1 import datasets_pb2_grpc
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
@@ -29,7 +29,8 @@ class RunFailed(Exception):
 class Client:
     """Calls the services in one project, at one address or each at its own; a context manager that closes the channel.
 
-    Calls raise grpc.RpcError; `explain` in cultivar.errors gives its sentence.
+    Calls raise grpc.RpcError; `explain` in cultivar.errors gives its sentence. They raise NotConnected where who has
+    signed in by `cultivar login` must do so again.
     """
 
     def __init__(self, connection: Connection | None = None, project: str = "default") -> None:
@@ -37,7 +38,7 @@ class Client:
         self.project = project
         self.console = found.console
         # Stubs ask no more of a channel than Routes has.
-        self.channel = cast(grpc.Channel, Routes(found, grpc.secure_channel))
+        self.channel = cast(grpc.Channel, Routes(found, secure_channel(found)))
         self.campaigns = campaigns_pb2_grpc.CampaignsServiceStub(self.channel)
         self.datasets = datasets_pb2_grpc.DatasetsServiceStub(self.channel)
         self.evaluation = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)

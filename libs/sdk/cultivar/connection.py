@@ -2,8 +2,10 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 ENDPOINT_FILE = "endpoint.json"
 ANY_SERVICE = "*"
@@ -18,7 +20,8 @@ class Connection:
     """Where the services are (see `addresses_of`), the token for them, the address of the console, and TLS.
 
     `tls_ca` is the file of the CA that signed the services' certificates: the system's when empty, and no TLS on
-    loopback. `tls_name` is the name that they are made out to, where it is not the one in the address.
+    loopback. `tls_name` is the name that they are made out to, where it is not the one in the address. `tokens`, where
+    given, is asked for the token of each call instead; it raises NotConnected.
     """
 
     address: str
@@ -26,6 +29,7 @@ class Connection:
     console: str = ""
     tls_ca: str = ""
     tls_name: str = ""
+    tokens: Callable[[], str] | None = field(default=None, repr=False)
 
 
 def addresses_of(text: str) -> dict[str, str]:
@@ -47,18 +51,41 @@ def default_data_dir() -> Path:
 
 
 def find_connection(data_dir: Path | None = None) -> Connection:
-    """Finds the server: CULTIVAR_ADDRESS with CULTIVAR_TOKEN, or the file in the data folder; raises NotConnected."""
+    """Finds the server and what opens it: CULTIVAR_TOKEN, this machine's token, or who signed in by `cultivar login`.
+
+    Raises NotConnected.
+    """
+    found = find_server(data_dir)
+    if found.token:
+        return found
+    # What speaks with an issuer is imported where one is needed.
+    from cultivar.signin import SignedIn
+
+    tokens = SignedIn(found.address)
+    # Who is not signed in is told so at once, and not by a call that is tried again and again.
+    tokens()
+    return replace(found, tokens=tokens)
+
+
+def find_server(data_dir: Path | None = None) -> Connection:
+    """Finds the server: CULTIVAR_ADDRESS with CULTIVAR_TOKEN, or the file in the data folder; raises NotConnected.
+
+    The token is empty where none is set, and where the server takes those of an identity provider.
+    """
     address, token = os.environ.get("CULTIVAR_ADDRESS", ""), os.environ.get("CULTIVAR_TOKEN", "")
     if address and data_dir is None:
-        environment = {name: os.environ.get(f"CULTIVAR_{name.upper()}", "") for name in ("tls_ca", "tls_name")}
+        environment: dict[str, Any] = {
+            name: os.environ.get(f"CULTIVAR_{name.upper()}", "") for name in ("tls_ca", "tls_name")
+        }
         return Connection(address, token, **environment)
     path = (data_dir or default_data_dir()) / ENDPOINT_FILE
     try:
         written = json.loads(path.read_text())
-        return Connection(written["address"], Path(written["token_file"]).read_text().strip(), written["console"])
+        local = Path(written["token_file"]).read_text().strip() if written["token_file"] else token
+        return Connection(written["address"], local, written["console"])
     except FileNotFoundError as error:
         raise NotConnected(
-            "no server is running here: start one with `cultivar up`, or set CULTIVAR_ADDRESS and CULTIVAR_TOKEN"
+            "no server is running here: start one with `cultivar up`, or set CULTIVAR_ADDRESS"
         ) from error
     except (OSError, ValueError, KeyError) as error:
         raise NotConnected(f"{path} cannot be read: start the server again with `cultivar up`") from error

@@ -3,7 +3,7 @@
 import time
 from asyncio import gather
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -189,7 +189,8 @@ async def check_issuer(settings: Settings) -> str:
 async def connection_of(settings: Settings) -> Connection:
     """Returns how the services are reached: as a service does by its peers, else as a client; raises NotConnected."""
     if not settings.peers:
-        return find_connection()
+        here = find_connection()
+        return here if here.tokens is None else replace(here, token=here.tokens(), tokens=None)
     token = await own_token(settings)
     ca = str(settings.tls_ca) if settings.tls_ca else ""
     return Connection(settings.peers, token, tls_ca=ca, tls_name=settings.tls_name)

@@ -90,7 +90,9 @@ async def prepare_ray(up: Up, settings: Settings, folder: Path, stack: AsyncExit
 def write_endpoint(folder: Path, host: Host) -> None:
     """Writes where the server is for the client and the command line."""
     console = next((service.url for service in host.services if service.url), "")
-    content = {"address": host.listening.address, "token_file": str(folder / "token"), "console": console}
+    # With an identity provider this machine's token opens nothing.
+    token_file = str(folder / "token") if host.token else ""
+    content = {"address": host.listening.address, "token_file": token_file, "console": console}
     draft = folder / f"{ENDPOINT_FILE}.new"
     draft.write_text(json.dumps(content))
     draft.replace(folder / ENDPOINT_FILE)

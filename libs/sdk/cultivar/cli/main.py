@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cultivar.cli import adapter, audit, augment, campaign, dataset, invitation, role, teacher
+from cultivar.cli import adapter, audit, augment, campaign, dataset, invitation, login, role, teacher
 
 app = typer.Typer(
     name="cultivar",
@@ -28,6 +28,9 @@ app.add_typer(invitation.app, name="invitation")
 app.command()(augment.augment)
 app.command()(audit.audit)
 app.command()(dataset.gc)
+app.command()(login.login)
+app.command()(login.logout)
+app.command()(login.whoami)
 
 for entry in entry_points(group="cultivar.commands"):
     try:
