@@ -69,7 +69,12 @@ class RealIssuer:
         return self._server.app.config["CANAILLE_OIDC"]
 
     def add_client(
-        self, client_id: str, redirect_uri: str = "", audience: str = AUDIENCE, public: bool = False
+        self,
+        client_id: str,
+        redirect_uri: str = "",
+        audience: str = AUDIENCE,
+        public: bool = False,
+        signed_out_uri: str = "",
     ) -> None:
         """Registers a client whose tokens are for an audience, and which people need not be asked about."""
         with self._server.app.app_context():
@@ -83,6 +88,7 @@ class RealIssuer:
                 client_name=client_id,
                 client_uri="http://127.0.0.1/",
                 redirect_uris=[redirect_uri] if redirect_uri else [],
+                post_logout_redirect_uris=[signed_out_uri] if signed_out_uri else [],
                 scope=["openid", "profile", "email", "groups"],
                 grant_types=["authorization_code", "client_credentials", "password", "refresh_token"],
                 response_types=["code"],

@@ -62,7 +62,7 @@ async def door(start: Start, issuer: RealIssuer, browser: Browser) -> AsyncItera
     context = await browser.new_context()
     await context.add_init_script(LISTEN)
     made = Door(host, issuer, await context.new_page())
-    issuer.add_client(client, f"{made.url}/signin/callback")
+    issuer.add_client(client, f"{made.url}/signin/callback", signed_out_uri=f"{made.url}/signed-out")
     yield made
     await context.close()
 
@@ -81,9 +81,11 @@ async def test_a_person_signs_in_with_their_password_at_the_issuer_and_out_again
     kept = cookies["cultivar_session"]
     assert (kept["httpOnly"], kept["sameSite"], len(kept["value"])) == (True, "Lax", 43)
     await door.page.get_by_role("button", name="Sign out").click()
-    await expect(door.page.get_by_role("link", name="Sign in with your organisation")).to_be_visible()
-    await door.page.context.clear_cookies(domain="localhost")
-    await door.page.goto(f"{door.url}/projects/support/queues")
+    await expect(door.page.get_by_text("You are signed out at your organisation too.")).to_be_visible()
+    assert await door.page.evaluate("broken") == []
+    # Nobody is signed in at the issuer any more, which asks for the name again.
+    await door.page.get_by_role("link", name="Sign in again").click()
+    await expect(door.page.locator("input[name=login]")).to_be_visible()
     assert urlsplit(door.page.url).port == urlsplit(door.issuer.url).port
 
 

@@ -1,4 +1,4 @@
-"""Signing in at the issuer: authorization code flow with PKCE, state and nonce, and renewing what was granted."""
+"""Signing in at the issuer (code flow with PKCE, state and nonce), renewing what was granted, and signing out."""
 
 import hmac
 import secrets
@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from cultivar_service.errors import Unauthenticated, Unavailable
-from cultivar_service.issuer import Issuer
+from cultivar_service.issuer import Issuer, trustworthy
 from cultivar_service.oidc import Oidc
 from cultivar_service.own_tokens import LEFT, oauth_client
 from cultivar_service.principal import Principal
 from cultivar_service.settings import Settings
 
 from cultivar_console.errors import SignInFailed
-from cultivar_console.guard import CALLBACK
+from cultivar_console.guard import CALLBACK, SIGNED_OUT
 from cultivar_console.sessions import Grant, SignIn
 
 DAY = 24 * 3600.0
@@ -30,6 +31,7 @@ class CodeFlow:
         self._oidc = oidc
         self._issuer = issuer
         self._redirect_uri = console_url.rstrip("/") + CALLBACK
+        self._signed_out = console_url.rstrip("/") + SIGNED_OUT
 
     def _client(self) -> Any:
         return oauth_client(
@@ -94,15 +96,37 @@ class CodeFlow:
             return None
         except (httpx2.HTTPError, ValueError, Unavailable):
             return grant if grant.expire_time > time.time() else None
-        return grant_of(given, grant.refresh_token)
+        return grant_of(given, grant.refresh_token, grant.id_token)
+
+    async def end(self, grant: Grant) -> tuple[str, str] | None:
+        """Returns where the browser ends the session at the issuer (OpenID Connect RP-Initiated Logout 1.0), and the
+        state that it brings back; None where the issuer names no place for it, or is silent."""
+        try:
+            endpoint = (await self._issuer.metadata()).get("end_session_endpoint")
+        except Unavailable:
+            return None
+        if not isinstance(endpoint, str) or not trustworthy(endpoint):
+            return None
+        state = secrets.token_urlsafe(24)
+        query = {
+            "id_token_hint": grant.id_token,
+            "client_id": self._settings.oidc_client_id,
+            "post_logout_redirect_uri": self._signed_out,
+            "state": state,
+        }
+        return str(add_params_to_uri(endpoint, [(name, value) for name, value in query.items() if value])), state
 
 
-def grant_of(given: Mapping[str, Any], refresh_token: str = "") -> Grant:
-    """Returns the grant in an answer of the token endpoint; one that names no end is renewed after a day."""
+def grant_of(given: Mapping[str, Any], refresh_token: str = "", id_token: str = "") -> Grant:
+    """Returns the grant in an answer of the token endpoint; one that names no end is renewed after a day.
+
+    The tokens of the grant before stay where the answer brings no new ones.
+    """
     now, lasts = time.time(), float(given.get("expires_in") or DAY)
     return Grant(
         access_token=given["access_token"],
         refresh_token=given.get("refresh_token") or refresh_token,
+        id_token=given.get("id_token") or id_token,
         renew_time=now + lasts * (1 - LEFT),
         expire_time=now + lasts,
     )

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cultivar_console.errors import Refused, SignInNeeded
 from cultivar_console.sessions import Grant, Session
 
-SESSION_COOKIE, SEAT_COOKIE, SIGN_IN_COOKIE = "cultivar_session", "cultivar_seat", "cultivar_sign_in"
-CALLBACK = "/signin/callback"
+SESSION_COOKIE, SEAT_COOKIE = "cultivar_session", "cultivar_seat"
+SIGN_IN_COOKIE, SIGN_OUT_COOKIE = "cultivar_sign_in", "cultivar_sign_out"
+CALLBACK, SIGNED_OUT = "/signin/callback", "/signed-out"
 MOST_BYTES = 1 << 20
 POLICY = {
     "default-src": "'none'",

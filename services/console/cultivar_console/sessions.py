@@ -52,6 +52,7 @@ class Grant(BaseModel):
 
     access_token: str
     refresh_token: str = ""
+    id_token: str = ""
     renew_time: float
     expire_time: float
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import uuid4
@@ -85,7 +86,7 @@ async def person(start: Start, issuer: RealIssuer) -> AsyncIterator[Person]:
     issuer.add_person(name, "cultivar:default:engineer")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         made = Person(issuer, host, http, name)
-        issuer.add_client(client, f"{made.url}/signin/callback")
+        issuer.add_client(client, f"{made.url}/signin/callback", signed_out_uri=f"{made.url}/signed-out")
         yield made
         issuer.leave()
 
@@ -169,14 +170,65 @@ async def test_a_nonce_of_another_sign_in_signs_nobody_in(person: Person) -> Non
         await own.finish(under_way.model_copy(update={"nonce": "other"}), answer)
 
 
-async def test_signing_out_ends_the_session_here(person: Person) -> None:
+async def sign_out(person: Person) -> aiohttp.ClientResponse:
+    """Signs out as the button of a page does."""
+    form = {"csrf": await person.csrf(QUEUES)}
+    return await person.http.post(f"{person.url}/signout", data=form, allow_redirects=False)
+
+
+async def test_signing_out_ends_the_session_here_and_leads_to_the_end_of_the_issuers(person: Person) -> None:
     await person.sign_in()
-    out = await person.http.post(
-        f"{person.url}/signout", data={"csrf": await person.csrf(QUEUES)}, allow_redirects=False
-    )
-    assert (out.status, out.headers["location"]) == (303, "/signin")
+    out = await sign_out(person)
     assert (await person.get(QUEUES)).status == 303
+    leads = unescape((await out.text()).split('content="0;url=')[1].split('"')[0])
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(leads).query).items()}
+    assert leads.startswith(f"{person.issuer.url}/oauth/end_session?")
+    assert asked["client_id"] == person.host.settings.oidc_client_id
+    assert asked["post_logout_redirect_uri"] == f"{person.url}/signed-out"
+    back = await person.get(leads)
+    assert back.status == 302 and back.headers["location"] == f"{person.url}/signed-out?state={asked['state']}"
+    for state, sentence in ((asked["state"], "at your organisation too"), ("guess", "may still be signed in")):
+        assert sentence in await (await person.get(f"/signed-out?state={state}")).text(), state
+    # The state counts once, like the sign-out that it belongs to.
+    assert "may still be signed in" in await (await person.get(f"/signed-out?state={asked['state']}")).text()
+
+
+@pytest.mark.parametrize("endpoint", [None, "", 7, "http://id.example/end", "javascript:alert(1)"])
+async def test_where_the_issuer_names_no_place_to_end_its_session_ours_ends_alone(
+    person: Person, endpoint: object
+) -> None:
+    await person.sign_in()
+    assert person.host.identity.issuer is not None
+    metadata: Any = await person.host.identity.issuer.metadata()
+    metadata["end_session_endpoint"] = endpoint
+    out = await sign_out(person)
+    assert (out.status, out.headers["location"]) == (303, "/signed-out")
+    assert (await person.get(QUEUES)).status == 303
+    assert "may still be signed in" in await (await person.get("/signed-out")).text()
     assert "Sign in with your organisation" in await (await person.get("/signin")).text()
+
+
+async def test_an_issuer_that_is_silent_at_sign_out_keeps_nobody_signed_in(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await person.sign_in()
+    issuer: Any = person.host.identity.issuer
+    form = {"csrf": await person.csrf(QUEUES)}
+    monkeypatch.setattr(issuer, "_keys", None)
+    monkeypatch.setattr(issuer, "url", "http://127.0.0.1:9")
+    out = await person.http.post(f"{person.url}/signout", data=form, allow_redirects=False)
+    assert (out.status, out.headers["location"]) == (303, "/signed-out")
+    monkeypatch.undo()
+    assert (await person.get(QUEUES)).status == 303
+
+
+async def test_the_token_that_names_the_session_at_the_issuer_outlives_a_renewal(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_console.codeflow.LEFT", 1.0)
+    await person.sign_in()
+    assert (await person.get(QUEUES)).status == 200
+    assert "id_token_hint=eyJ" in await (await sign_out(person)).text()
 
 
 async def test_a_token_that_is_about_to_end_is_renewed_and_the_person_notices_nothing(

@@ -1,5 +1,6 @@
 """Signing in and out: at the identity provider, or with this machine's token."""
 
+import hmac
 import secrets
 from typing import Annotated, Literal
 
@@ -10,7 +11,17 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from cultivar_console.errors import Refused, SignInFailed
-from cultivar_console.guard import CALLBACK, SEAT_COOKIE, SESSION_COOKIE, SIGN_IN_COOKIE, OwnPage, SignedIn, cross_site
+from cultivar_console.guard import (
+    CALLBACK,
+    SEAT_COOKIE,
+    SESSION_COOKIE,
+    SIGN_IN_COOKIE,
+    SIGN_OUT_COOKIE,
+    SIGNED_OUT,
+    OwnPage,
+    SignedIn,
+    cross_site,
+)
 from cultivar_console.rendering import page
 from cultivar_console.sessions import SIGN_IN, Grant
 
@@ -71,10 +82,33 @@ async def callback(request: Request) -> Response:
 
 @router.post("/signout")
 async def sign_out(request: Request, session: OwnPage) -> Response:
-    """Ends the session."""
-    await request.app.state.console.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
-    response = RedirectResponse("/signin", 303)
+    """Ends the session here, then leads to where that of the identity provider ends, if it has such a place."""
+    console = request.app.state.console
+    await console.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    leaving = await console.flow.end(session.grant) if console.flow and session.grant else None
+    if leaving is not None:
+        response: Response = leave(request, *leaving)
+    else:
+        response = RedirectResponse(SIGNED_OUT if console.flow else "/signin", 303)
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+def leave(request: Request, url: str, state: str) -> Response:
+    """Shows a page that leads on: a browser does not follow a form to another site, which the policy forbids."""
+    request.state.session = None
+    response = page(request, "signed_out.html", leaving=url, everywhere=False)
+    age, site = int(SIGN_IN.total_seconds()), secure(request)
+    response.set_cookie(SIGN_OUT_COOKIE, state, age, path=SIGNED_OUT, httponly=True, samesite="lax", secure=site)
+    return response
+
+
+@router.get(SIGNED_OUT)
+async def signed_out(request: Request, state: str = "") -> Response:
+    """Says where the person is signed out: at the identity provider too, if that brought our own state back."""
+    everywhere = bool(state) and hmac.compare_digest(state.encode(), request.cookies.get(SIGN_OUT_COOKIE, "").encode())
+    response = page(request, "signed_out.html", leaving="", everywhere=everywhere)
+    response.delete_cookie(SIGN_OUT_COOKIE, path=SIGNED_OUT, httponly=True, samesite="lax", secure=secure(request))
     return response
 
 
