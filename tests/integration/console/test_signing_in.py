@@ -10,6 +10,7 @@ from uuid import uuid4
 import aiohttp
 import grpc
 import pytest
+from cultivar.auth.v1 import auth_pb2
 from cultivar.identity.v1 import identity_pb2, identity_pb2_grpc
 from cultivar_console.__main__ import build as console
 from cultivar_console.codeflow import CodeFlow
@@ -262,7 +263,24 @@ async def test_the_token_of_the_pages_form_signs_nobody_in_where_there_is_an_iss
 async def test_a_role_too_small_is_said_on_the_page(person: Person) -> None:
     await person.sign_in()
     told = await person.get("/projects/other/queues")
-    assert told.status == 403 and "needs the role viewer in projects/other" in await told.text()
+    text = await told.text()
+    assert told.status == 403 and f"{person.name} needs the role viewer in projects/other" in text
+    assert "Not open to you" in text
+
+
+async def test_who_has_no_role_yet_is_told_so_until_they_have_one(person: Person) -> None:
+    person.name = f"bob-{uuid4().hex[:6]}"
+    person.issuer.add_person(person.name)
+    assert (await person.sign_in("/")).headers["location"] == "/"
+    told = await person.get("/")
+    text = await told.text()
+    assert told.status == 200 and "No project is open to you yet" in text and person.name in text
+    stub: Any = identity_pb2_grpc.IdentityServiceStub(grpc_channel(person))
+    metadata = [("authorization", f"Bearer {person.issuer.signed(sub='root', groups=['cultivar:*:admin'])}")]
+    bound = identity_pb2.RoleBinding(principal=person.name, role=auth_pb2.ROLE_REVIEWER)
+    asked = identity_pb2.CreateRoleBindingRequest(parent="projects/support", role_binding=bound)
+    await stub.CreateRoleBinding(asked, metadata=metadata)
+    assert (await person.get("/")).headers["location"] == "/projects/support/queues"
 
 
 async def test_who_follows_an_invitation_and_signs_in_may_review(person: Person) -> None:

@@ -32,10 +32,15 @@ router = APIRouter()
 
 @router.get("/")
 async def home(request: Request, session: SignedIn) -> Response:
-    """Leads to the first section."""
+    """Leads to the first section, and tells who has no role yet what to do."""
+    if session.grant is None:
+        return RedirectResponse(HOME, 303)
     authenticator, token = request.app.state.console.authenticator, current_token.get("")
-    principal = await authenticator.authenticate(token) if session.grant else Principal(session.principal)
-    return RedirectResponse(home_of(principal), 303)
+    principal = await authenticator.authenticate(token)
+    if not principal.roles:
+        # Who was given a role a moment ago has it.
+        principal = await authenticator.authenticate(token, fresh=True)
+    return RedirectResponse(home_of(principal), 303) if principal.roles else page(request, "no_role.html")
 
 
 @router.get("/signin")
