@@ -17,13 +17,19 @@ from joserfc.jwt import JWTClaimsRegistry
 from cultivar_service.errors import Unauthenticated
 from cultivar_service.issuer import Issuer
 from cultivar_service.names import PROJECT
-from cultivar_service.principal import ANY_PROJECT, MOST_NAME, Principal, Roles
+from cultivar_service.principal import ANY_PROJECT, Principal, Roles, usable_name
 from cultivar_service.settings import Settings
 
 # Of public keys alone: a shared secret (HS…) could be our own public key, and `none` is no signature.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
 ENTRY = "cultivar:"
+# As they are written: of letters that become another's capital, none makes an admin.
+WORDS = {
+    name.removeprefix("ROLE_").lower(): number
+    for name, number in auth_pb2.Role.items()
+    if number > auth_pb2.ROLE_UNSPECIFIED
+}
 # Names of principals that Cultivar itself makes; a claim must not take them.
 RESERVED = ("local", "system")
 
@@ -57,12 +63,11 @@ class Oidc:
         """Returns the name of the principal; raises Unauthenticated where the claim holds none that can be used."""
         claim = self._settings.oidc_principal_claim
         name = claim_at(claims, claim)
-        usable = isinstance(name, str) and name.isprintable() and 0 < len(name.strip()) <= MOST_NAME
-        if not usable or name in RESERVED:
+        if not isinstance(name, str) or not usable_name(name) or name in RESERVED:
             raise Unauthenticated(
                 f"the token's claim {claim} names no principal: set CULTIVAR_OIDC_PRINCIPAL_CLAIM to one that does"
             )
-        return str(name)
+        return name
 
     async def claims(self, token: str, audience: str) -> dict[str, Any]:
         """Returns the claims of a token that counts for an audience; raises Unauthenticated."""
@@ -111,7 +116,8 @@ def parts_of(token: str, issuer: str) -> tuple[Mapping[str, Any], Mapping[str, A
     try:
         found = jws.extract_compact(token.encode())
         header, claims = found.headers(), json.loads(found.payload)
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
+        # JSON that is nested without end exhausts the parser's stack before anything was checked.
         raise Unauthenticated(f"the token is not a JWT: pass an access token of {issuer}") from error
     if not isinstance(claims, dict):
         raise Unauthenticated(f"the token is not a JWT: pass an access token of {issuer}")
@@ -134,9 +140,9 @@ def roles_of(entries: Any) -> Roles:
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, str) and entry.startswith(ENTRY):
             project, _, word = entry.removeprefix(ENTRY).partition(":")
-            role = auth_pb2.Role.DESCRIPTOR.values_by_name.get(f"ROLE_{word.upper()}")
-            if role is not None and role.number > 0 and (project == ANY_PROJECT or PROJECT.fullmatch(project)):
-                roles.append({project: auth_pb2.Role.ValueType(role.number)})
+            role = WORDS.get(word)
+            if role is not None and (project == ANY_PROJECT or PROJECT.fullmatch(project)):
+                roles.append({project: role})
     return greatest(*roles)
 
 

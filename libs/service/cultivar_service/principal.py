@@ -38,6 +38,12 @@ class Principal:
             )
 
 
+def usable_name(name: str) -> bool:
+    """Tells whether a principal may have a name: 1 to 255 printable characters, without blanks around them, so that
+    nobody's name looks like another's."""
+    return 0 < len(name) <= MOST_NAME and name.isprintable() and name == name.strip()
+
+
 SYSTEM = Principal("system", {ANY_PROJECT: auth_pb2.ROLE_ADMIN})
 # Whoever makes a call that needs no token.
 STRANGER = Principal("stranger")

@@ -2,7 +2,9 @@
 
 from cultivar_artifacts import ArtifactMissing, CorruptArtifact, StoreFull, StoreUnavailable
 from cultivar_models import ModelAnswerInvalid, ModelRejected, ModelUnavailable
+from psycopg import DataError
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from cultivar_service.errors import (
     CultivarError,
@@ -32,6 +34,8 @@ def translate(error: Exception) -> CultivarError:
         return error
     if isinstance(error, ValidationError):
         return invalid(error)
+    if isinstance(error, DBAPIError) and isinstance(error.orig, DataError) and "NUL" in str(error.orig):
+        return InvalidArgument("a text of the request holds the character NUL, which cannot be kept: leave it out")
     for kind, known in KNOWN.items():
         if isinstance(error, kind):
             return known(str(error))

@@ -3,7 +3,7 @@
 from cultivar.auth.v1 import auth_pb2
 from cultivar.identity.v1 import identity_pb2 as pb
 from cultivar_service.names import resource_name
-from cultivar_service.principal import MOST_NAME, Principal
+from cultivar_service.principal import Principal, usable_name
 from cultivar_service.run_codec import encode_time
 from cultivar_service.settings import Settings
 from sqlalchemy import RowMapping
@@ -17,7 +17,7 @@ HOURS, MOST_HOURS = 72, 168
 def decode_binding(binding: pb.RoleBinding) -> tuple[str, str]:
     """Returns the principal and the name of the role; raises PrincipalInvalid and RoleInvalid."""
     principal = binding.principal
-    if not principal.strip() or not principal.isprintable() or len(principal) > MOST_NAME:
+    if not usable_name(principal):
         raise PrincipalInvalid
     known = auth_pb2.Role.DESCRIPTOR.values_by_number.get(binding.role)
     if known is None or known.number <= auth_pb2.ROLE_UNSPECIFIED:

@@ -26,7 +26,8 @@ class PrincipalInvalid(InvalidArgument):
 
     def __init__(self) -> None:
         super().__init__(
-            "role_binding.principal must be 1 to 255 printable characters, as the issuer's tokens name the principal",
+            "role_binding.principal must be 1 to 255 printable characters, without blanks around them, as the issuer's "
+            "tokens name the principal",
             field="role_binding.principal",
         )
 

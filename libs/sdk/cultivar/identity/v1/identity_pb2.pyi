@@ -116,7 +116,7 @@ class RoleBinding(_message.Message):
     name: _builtins.str
     """`projects/{project}/roleBindings/{id}`."""
     principal: _builtins.str
-    """The principal, as the claim of its tokens names it; 1 to 255 printable characters."""
+    """The principal, as the claim of its tokens names it; 1 to 255 printable characters, without blanks around them."""
     role: _auth_pb2.Role.ValueType
     """The role, VIEWER to ADMIN."""
     invitation: _builtins.str
