@@ -26,6 +26,7 @@ from cultivar_console.rendering import page
 from cultivar_console.sessions import SIGN_IN, Grant
 
 HOME = "/projects/default/queues"
+MOST_PATH = 2048
 YEAR = 365 * 24 * 3600
 router = APIRouter()
 
@@ -133,7 +134,10 @@ async def to_issuer(request: Request, next: str) -> Response:
 async def signed_in(request: Request, principal: Principal, next: str, grant: Grant | None = None) -> Response:
     """Opens a session, and keeps the browser's seat, so that who signs in again gets the task that was theirs."""
     response = RedirectResponse(local_path(next), 303)
-    secret = await request.app.state.console.sessions.open(principal.name, grant)
+    sessions = request.app.state.console.sessions
+    # Whatever session the browser came with, be it planted by somebody, is over.
+    await sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    secret = await sessions.open(principal.name, grant)
     # Who comes from the identity provider or by a link in a letter comes from another site.
     site: Literal["lax", "strict"] = "lax" if grant else "strict"
     response.set_cookie(SESSION_COOKIE, secret, httponly=True, samesite=site, secure=secure(request))
@@ -161,7 +165,7 @@ def home_of(principal: Principal) -> str:
 def local_path(path: str) -> str:
     """Returns a path of this site; anything else becomes the first page."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if plain else "/"
+    return path if plain and len(path) <= MOST_PATH else "/"
 
 
 def sentence(text: str) -> str:
