@@ -58,6 +58,15 @@ async def test_a_role_is_granted_listed_and_revoked(typed: Typed) -> None:
     assert gone.exit_code == 1 and "`cultivar role list` shows" in gone.output
 
 
+async def test_a_name_that_looks_like_markup_is_shown_as_it_is(typed: Typed, issuer: RealIssuer) -> None:
+    for name in ("[bold]ada[/]", "[/x]", "[link=https://evil.example]root[/link]"):
+        assert (await typed("role", "grant", name, "viewer")).exit_code == 0
+        assert name in (await typed("role", "list")).output
+    link = (await typed("invitation", "create")).stdout.strip()
+    await asyncio.to_thread(accept, link, issuer.signed(sub="[/y]"))
+    assert "[/y]" in (await typed("invitation", "list")).output
+
+
 async def test_every_binding_is_found_on_whichever_page(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cultivar.cli.role.PAGE", 2)
     for name in ("ada", "bob", "eve", "joe", "kim"):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cultivar.cli.calling import Project, connected, failed
 from cultivar.client import listed
@@ -40,7 +41,7 @@ def list_invitations(project: Project = "default") -> None:
         request = pb.ListInvitationsRequest(parent=client.parent, page_size=PAGE)
         for one in listed(client.identity.ListInvitations, request):
             times = (time.ToDatetime().strftime("%Y-%m-%d %H:%M") for time in (one.create_time, one.expire_time))
-            table.add_row(one.name.rpartition("/")[2], *times, one.accepted_by)
+            table.add_row(one.name.rpartition("/")[2], *times, Text(one.accepted_by))
     Console().print(table)
 
 

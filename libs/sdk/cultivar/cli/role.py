@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cultivar.auth.v1 import auth_pb2
 from cultivar.cli.calling import Project, connected, failed
@@ -34,7 +35,10 @@ def list_bindings(project: Project = "default") -> None:
     with connected(project) as client:
         for binding in listed(client.identity.ListRoleBindings, asked(client.parent)):
             made = binding.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-            table.add_row(binding.principal, word_of(binding), made, "invitation" if binding.invitation else "an admin")
+            # A name is text: what looks like markup in it is not.
+            table.add_row(
+                Text(binding.principal), word_of(binding), made, "invitation" if binding.invitation else "an admin"
+            )
     Console().print(table)
 
 
