@@ -1,12 +1,17 @@
 """Signing in at a real issuer, in a real browser: the code flow, sign-out, and an invitation followed."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import grpc
+import portpicker
 import pytest
 from cultivar.identity.v1 import identity_pb2, identity_pb2_grpc
 from cultivar_console.__main__ import build as console
@@ -58,6 +63,7 @@ async def door(start: Start, issuer: RealIssuer, browser: Browser) -> AsyncItera
         oidc_client_id=client,
         oidc_client_secret=SecretStr(issuer.secret),
         oidc_scopes="openid profile email groups",
+        oidc_cli_client_id=f"cli-{client}",
     )
     context = await browser.new_context()
     await context.add_init_script(LISTEN)
@@ -109,3 +115,40 @@ async def test_an_invitation_in_a_letter_makes_a_reviewer_of_who_signs_in_throug
     await door.page.goto(f"{door.url}/{made.name}?secret=guess")
     await door.page.get_by_role("button", name="Accept").click()
     await expect(door.page.get_by_text("There is no such invitation: ask an admin")).to_be_visible()
+
+
+async def test_a_person_signs_in_on_the_command_line_through_the_browser(door: Door, tmp_path: Path) -> None:
+    name, client, port = f"eve-{uuid4().hex[:6]}", door.host.settings.oidc_cli_client_id, portpicker.pick_unused_port()
+    door.issuer.add_person(name, "cultivar:support:engineer")
+    door.issuer.add_client(client, f"http://127.0.0.1:{port}/callback", public=True)
+    here = {"CULTIVAR_ADDRESS": door.host.listening.address, "XDG_CONFIG_HOME": str(tmp_path)}
+    program = str(Path(sys.executable).with_name("cultivar"))
+
+    async def typed(*words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            program, *words, env={**os.environ, **here}, stdout=asyncio.subprocess.PIPE
+        )
+
+    login = await typed("login", "--no-browser", "--port", str(port))
+    assert login.stdout is not None
+    lines = [line.decode() async for line in until_address(login.stdout)]
+    await door.page.goto(lines[-1].strip())
+    await door.page.fill("input[name=login]", name)
+    await door.page.keyboard.press("Enter")
+    await door.page.fill("input[name=password]", PASSWORD)
+    await door.page.keyboard.press("Enter")
+    await expect(door.page.get_by_role("heading", name="You are signed in")).to_be_visible()
+    assert await door.page.evaluate("broken") == []
+    assert f"{name} is signed in at" in (await login.stdout.read()).decode()
+    assert await login.wait() == 0
+    who = await typed("whoami")
+    said, _ = await who.communicate()
+    assert said.decode().split() == [name, "project", "role", "support", "engineer"]
+
+
+async def until_address(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yields lines up to the one that is an address."""
+    async for line in lines:
+        yield line
+        if line.startswith(b"http"):
+            return

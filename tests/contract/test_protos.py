@@ -33,6 +33,13 @@ def test_an_rpc_states_its_least_role_and_names_a_project(method: MethodDescript
     assert "name" in fields or "parent" in fields
 
 
+def test_one_rpc_alone_may_be_called_without_a_token() -> None:
+    least = {method.full_name: method.GetOptions().Extensions[auth_pb2.least_role] for method in methods()}
+    assert [name for name, role in least.items() if role < auth_pb2.ROLE_NONE] == [
+        "cultivar.identity.v1.IdentityService.GetSignIn"
+    ]
+
+
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.full_name)
 def test_a_creating_rpc_can_be_repeated(method: MethodDescriptor) -> None:
     assert not method.name.startswith("Create") or "request_id" in method.input_type.fields_by_name

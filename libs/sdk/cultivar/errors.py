@@ -9,4 +9,6 @@ def explain(error: grpc.RpcError) -> str:
     details = (error.details() if isinstance(error, grpc.Call) else None) or str(error)
     if code is grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
         return "the server does not answer: start it with `cultivar up`, or check CULTIVAR_ADDRESS"
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return details.replace("sign in again", "sign in again with `cultivar login`")
     return details

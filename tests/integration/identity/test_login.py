@@ -266,6 +266,23 @@ async def test_signing_out_forgets_the_grant_and_takes_it_back_at_the_issuer(des
     assert again.exit_code == 1 and "nobody is signed in" in again.stderr
 
 
+async def test_signing_out_forgets_the_grant_where_the_issuer_is_silent_too_and_says_what_still_counts(
+    desk: Desk,
+) -> None:
+    await desk.login()
+    desk.change(issuer="http://127.0.0.1:9")
+    done = await desk.typed("logout")
+    assert done.exit_code == 0 and "counts until it ends" in done.stderr
+    assert "cultivar login" in (await desk.typed("whoami")).stderr
+
+
+async def test_a_token_that_the_server_takes_no_more_points_to_the_sign_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CULTIVAR_TOKEN", desk.issuer.signed(exp=int(time.time()) - 600))
+    assert "the token has expired: sign in again with `cultivar login`" in (await desk.typed("whoami")).stderr
+
+
 async def test_an_answer_that_nobody_asked_for_changes_nothing_and_the_sign_in_goes_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
