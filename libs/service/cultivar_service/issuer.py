@@ -27,7 +27,10 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def trustworthy(url: str) -> bool:
     """Tells whether an address may be asked for keys and tokens: https, or this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
 
 

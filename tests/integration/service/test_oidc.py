@@ -240,6 +240,7 @@ async def test_an_issuer_that_does_not_answer_is_unavailable_and_said_so(
         ({"oidc_issuer": "https://id.example"}, "CULTIVAR_OIDC_AUDIENCE"),
         ({"oidc_issuer": "http://id.example", "oidc_audience": "a"}, "https://"),
         ({"oidc_issuer": "id.example", "oidc_audience": "a"}, "https://"),
+        ({"oidc_issuer": "https://[id.example", "oidc_audience": "a"}, "https://"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused_at_the_start(
