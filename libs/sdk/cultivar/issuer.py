@@ -178,7 +178,7 @@ def asked(url: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
         raise IssuerError(f"{where} refuses{code_of(object_of(error))}") from error
     except OSError as error:
         raise IssuerError(f"{where} does not answer") from error
-    except (ValueError, HTTPException) as error:
+    except (ValueError, RecursionError, HTTPException) as error:
         raise IssuerError(f"{where} does not answer as an issuer does") from error
     if not isinstance(found, dict):
         raise IssuerError(f"{where} does not answer as an issuer does")
@@ -189,7 +189,7 @@ def object_of(error: HTTPError) -> Mapping[str, Any]:
     """Returns the JSON object in a refusal; the empty one where there is none."""
     try:
         found = json.loads(error.read(MOST_BYTES))
-    except (OSError, ValueError, HTTPException):
+    except (OSError, ValueError, RecursionError, HTTPException):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -204,6 +204,6 @@ def claims_of(token: str) -> Mapping[str, Any]:
     """Returns the claims of a JWT, nothing of which was checked; the empty mapping where it is none."""
     try:
         found = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,7 +7,7 @@ asks the issuer, and the others find what it was given.
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -83,21 +83,24 @@ class SignedIn:
             return self._grant.access_token
 
     def _find(self) -> Grant:
-        grant = self._grants.read().get(self._address)
-        if grant is not None and grant.renew_time > time.time():
+        grant = self._of(self._grants.read())
+        if grant.renew_time > time.time():
             return grant
         with self._grants.changing() as kept:
-            grant = kept.get(self._address)
-            if grant is None:
-                raise NotConnected(
-                    f"nobody is signed in at {self._address}: sign in with `cultivar login`, or set CULTIVAR_TOKEN"
-                )
+            grant = self._of(kept)
             if grant.renew_time <= time.time():
                 try:
                     grant = kept[self._address] = Issuer(grant.issuer, grant.client_id).renew(grant)
                 except IssuerError as error:
                     grant = to_its_end(grant, self._address, error)
         return grant
+
+    def _of(self, kept: Mapping[str, Grant]) -> Grant:
+        if self._address not in kept:
+            raise NotConnected(
+                f"nobody is signed in at {self._address}: sign in with `cultivar login`, or set CULTIVAR_TOKEN"
+            )
+        return kept[self._address]
 
 
 def to_its_end(grant: Grant, address: str, error: IssuerError) -> Grant:

@@ -249,6 +249,7 @@ async def test_who_is_not_signed_in_is_told_how_before_any_call(desk: Desk) -> N
     assert told.exit_code == 1 and "sign in with `cultivar login`, or set CULTIVAR_TOKEN" in told.stderr
     with pytest.raises(NotConnected, match="cultivar login"):
         Client()
+    assert not desk.grants.parent.exists()
     desk.grants.parent.mkdir(parents=True, exist_ok=True)
     desk.grants.write_text("{")
     assert "cultivar login" in (await desk.typed("whoami")).stderr

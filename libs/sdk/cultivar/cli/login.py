@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cultivar.auth.v1 import auth_pb2
-from cultivar.cli.calling import Project, calling_errors, connected, failed
+from cultivar.cli.calling import calling_errors, failed
 from cultivar.client import Client
 from cultivar.connection import find_server
 from cultivar.identity.v1 import identity_pb2 as pb
@@ -49,18 +49,17 @@ def login(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1 that the browser comes back to; 0 for any.")
     ] = 0,
-    project: Project = "default",
 ) -> None:
     """Signs in at the identity provider of the server; later commands, and the Python client, then need no token."""
     with calling_errors():
         found = replace(find_server(), token="")
-        with Client(found, project) as client:
+        with Client(found) as client:
             told = client.identity.GetSignIn(pb.GetSignInRequest(parent=client.parent))
         try:
             grant = sign_in(told, port, no_browser)
         except IssuerError as error:
             raise failed(f"{error}: nobody was signed in") from error
-        with Client(replace(found, token=grant.access_token), project) as client:
+        with Client(replace(found, token=grant.access_token)) as client:
             who = client.identity.WhoAmI(pb.WhoAmIRequest(parent=client.parent))
         with Grants().changing() as kept:
             kept[found.address] = grant
@@ -84,9 +83,9 @@ def logout() -> None:
     typer.echo(f"signed out of {address}")
 
 
-def whoami(project: Project = "default") -> None:
+def whoami() -> None:
     """Prints who the server takes one for, and the role in each project."""
-    with connected(project) as client:
+    with calling_errors(), Client() as client:
         who = client.identity.WhoAmI(pb.WhoAmIRequest(parent=client.parent))
     typer.echo(who.principal)
     if not who.roles:
