@@ -29,6 +29,7 @@ from typer.testing import CliRunner, Result
 
 from tests.conftest import Start
 from tests.issuer import AUDIENCE, RealIssuer
+from tests.processes import Server
 
 PROGRAM = str(Path(sys.executable).with_name("cultivar"))
 Answered = Callable[[str], str]
@@ -392,3 +393,22 @@ def test_an_issuer_is_asked_over_https_or_on_loopback_alone(url: str, sentence: 
     with pytest.raises(IssuerError, match=sentence) as refused:
         Issuer(url, "cli")
     assert "\x1b" not in str(refused.value)
+
+
+async def test_a_server_of_this_machine_with_an_issuer_is_signed_in_at_like_any_other(
+    desk: Desk, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"ISSUER": desk.issuer.url, "AUDIENCE": AUDIENCE, "CLI_CLIENT_ID": desk.client_id}
+    for name, value in {**given, "SCOPES": "openid profile email groups"}.items():
+        monkeypatch.setenv(f"CULTIVAR_OIDC_{name}", value)
+    monkeypatch.delenv("CULTIVAR_ADDRESS")
+    monkeypatch.setenv("CULTIVAR_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("CULTIVAR_TOKEN", desk.issuer.signed(sub="root"))
+    server = Server(data_dir, "--only", "identity")
+    await server.start()
+    assert (await desk.typed("whoami")).stdout.split() == ["root"]
+    monkeypatch.delenv("CULTIVAR_TOKEN")
+    assert "cultivar login" in (await desk.typed("whoami")).stderr
+    await desk.login()
+    assert (await desk.typed("whoami")).stdout.startswith(f"{desk.name}\n")
+    await server.stop()
