@@ -10,11 +10,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cultivar_console import cookies
 from cultivar_console.errors import Refused, SignInNeeded
 from cultivar_console.sessions import Grant, Session
 
-SESSION_COOKIE, SEAT_COOKIE = "cultivar_session", "cultivar_seat"
-SIGN_IN_COOKIE, SIGN_OUT_COOKIE = "cultivar_sign_in", "cultivar_sign_out"
 CALLBACK, SIGNED_OUT = "/signin/callback", "/signed-out"
 MOST_BYTES = 1 << 20
 POLICY = {
@@ -72,7 +71,7 @@ def refuse_body(headers: Headers) -> PlainTextResponse | None:
 
 async def signed_in(request: Request) -> Session:
     """Returns the session of a request; raises SignInNeeded."""
-    console, secret = request.app.state.console, request.cookies.get(SESSION_COOKIE, "")
+    console, secret = request.app.state.console, cookies.read(request, cookies.SESSION)
     session: Session | None = await console.sessions.find(secret) if secret else None
     if session is None or (session.grant is None) != (console.flow is None):
         raise SignInNeeded

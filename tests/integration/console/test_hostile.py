@@ -101,7 +101,9 @@ async def test_who_signs_in_again_leaves_no_session_behind(person: Person) -> No
     assert (await person.get(QUEUES)).status == 303
 
 
-async def test_every_cookie_is_out_of_reach_of_scripts_and_of_plain_http(start: Start, issuer: RealIssuer) -> None:
+async def test_every_cookie_is_out_of_reach_of_scripts_of_plain_http_and_of_other_hosts(
+    start: Start, issuer: RealIssuer
+) -> None:
     url, client, name = "https://cultivar.example", f"console-{uuid4().hex[:6]}", f"ada-{uuid4().hex[:6]}"
     given = {"oidc_issuer": issuer.url, "oidc_audience": AUDIENCE, "oidc_client_id": client}
     host = await start(console, console_url=url, oidc_client_secret=SecretStr(issuer.secret), **given)
@@ -117,11 +119,13 @@ async def test_every_cookie_is_out_of_reach_of_scripts_and_of_plain_http(start: 
         signed = await http.get(back.replace(url, person.url), headers={"Cookie": begun}, allow_redirects=False)
     assert signed.status == 303, await signed.text()
     cookies = [sent.headers["set-cookie"], *signed.headers.getall("set-cookie")]
-    assert {one.partition("=")[0] for one in cookies} == {"cultivar_sign_in", "cultivar_session", "cultivar_seat"}
+    assert {one.partition("=")[0] for one in cookies} == {
+        f"__Host-cultivar_{name}" for name in ("sign_in", "session", "seat")
+    }
     for one in cookies:
         flags = {flag.strip().partition("=")[0].lower() for flag in one.split(";")[1:]}
         assert {"secure", "httponly", "samesite", "path"} <= flags and "domain" not in flags, one
-        assert "samesite=none" not in one.lower()
+        assert "samesite=none" not in one.lower() and "; path=/;" in f"{one.lower()};"
 
 
 async def test_where_the_browser_is_sent_does_not_follow_what_a_request_calls_this_host(person: Person) -> None:

@@ -7,8 +7,9 @@ from cultivar.review.v1 import review_pb2 as pb
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from cultivar_console import cookies
 from cultivar_console.codec import Held, Said, encode_answer, encode_lease
-from cultivar_console.guard import SEAT_COOKIE, OwnPage, SignedIn
+from cultivar_console.guard import OwnPage, SignedIn
 from cultivar_console.rendering import markdown, page
 
 QUEUE = "/projects/{project}/queues/{queue}"
@@ -36,7 +37,7 @@ async def review_page(request: Request, project: str, queue: str, session: Signe
 @router.post(QUEUE + "/lease")
 async def lease(request: Request, project: str, queue: str, session: OwnPage) -> dict[str, Any]:
     """Leases a task to this browser."""
-    name, seat = f"projects/{project}/queues/{queue}", request.cookies.get(SEAT_COOKIE, "")[:128]
+    name, seat = f"projects/{project}/queues/{queue}", cookies.read(request, cookies.SEAT)[:128]
     asked = pb.LeaseTaskRequest(name=name, seat=seat)
     return encode_answer(await request.app.state.console.review.LeaseTask(asked))
 

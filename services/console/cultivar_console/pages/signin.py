@@ -10,13 +10,10 @@ from cultivar_service.tokens import current_token
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from cultivar_console import cookies
 from cultivar_console.errors import Refused, SignInFailed
 from cultivar_console.guard import (
     CALLBACK,
-    SEAT_COOKIE,
-    SESSION_COOKIE,
-    SIGN_IN_COOKIE,
-    SIGN_OUT_COOKIE,
     SIGNED_OUT,
     OwnPage,
     SignedIn,
@@ -75,14 +72,14 @@ async def callback(request: Request) -> Response:
     console = request.app.state.console
     if console.flow is None:
         raise Refused
-    secret = request.cookies.get(SIGN_IN_COOKIE, "")
+    secret = cookies.read(request, cookies.SIGN_IN)
     under_way = await console.sessions.take(secret) if secret else None
     try:
         principal, grant = await console.flow.finish(under_way, request.query_params)
     except SignInFailed as error:
         return page(request, "signin.html", error.status, next="", wrong=sentence(str(error)), issuer=True)
     response = await signed_in(request, principal, under_way.next if under_way else "", grant)
-    response.delete_cookie(SIGN_IN_COOKIE, path="/signin", httponly=True, samesite="lax", secure=secure(request))
+    cookies.forget(request, response, cookies.SIGN_IN)
     return response
 
 
@@ -90,13 +87,13 @@ async def callback(request: Request) -> Response:
 async def sign_out(request: Request, session: OwnPage) -> Response:
     """Ends the session here, then leads to where that of the identity provider ends, if it has such a place."""
     console = request.app.state.console
-    await console.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    await console.sessions.close(cookies.read(request, cookies.SESSION))
     leaving = await console.flow.end(session.grant) if console.flow and session.grant else None
     if leaving is not None:
         response: Response = leave(request, *leaving)
     else:
         response = RedirectResponse(SIGNED_OUT if console.flow else "/signin", 303)
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    cookies.forget(request, response, cookies.SESSION)
     return response
 
 
@@ -104,17 +101,16 @@ def leave(request: Request, url: str, state: str) -> Response:
     """Shows a page that leads on: a browser does not follow a form to another site, which the policy forbids."""
     request.state.session = None
     response = page(request, "signed_out.html", leaving=url, everywhere=False)
-    age, site = int(SIGN_IN.total_seconds()), secure(request)
-    response.set_cookie(SIGN_OUT_COOKIE, state, age, path=SIGNED_OUT, httponly=True, samesite="lax", secure=site)
+    cookies.write(request, response, cookies.SIGN_OUT, state, int(SIGN_IN.total_seconds()))
     return response
 
 
 @router.get(SIGNED_OUT)
 async def signed_out(request: Request, state: str = "") -> Response:
     """Says where the person is signed out: at the identity provider too, if that brought our own state back."""
-    everywhere = bool(state) and hmac.compare_digest(state.encode(), request.cookies.get(SIGN_OUT_COOKIE, "").encode())
+    everywhere = bool(state) and hmac.compare_digest(state.encode(), cookies.read(request, cookies.SIGN_OUT).encode())
     response = page(request, "signed_out.html", leaving="", everywhere=everywhere)
-    response.delete_cookie(SIGN_OUT_COOKIE, path=SIGNED_OUT, httponly=True, samesite="lax", secure=secure(request))
+    cookies.forget(request, response, cookies.SIGN_OUT)
     return response
 
 
@@ -124,10 +120,7 @@ async def to_issuer(request: Request, next: str) -> Response:
     url, under_way = await console.flow.begin(local_path(next))
     secret = await console.sessions.begin(under_way)
     response = RedirectResponse(url, 303)
-    age = int(SIGN_IN.total_seconds())
-    response.set_cookie(
-        SIGN_IN_COOKIE, secret, age, path="/signin", httponly=True, samesite="lax", secure=secure(request)
-    )
+    cookies.write(request, response, cookies.SIGN_IN, secret, int(SIGN_IN.total_seconds()))
     return response
 
 
@@ -136,24 +129,19 @@ async def signed_in(request: Request, principal: Principal, next: str, grant: Gr
     response = RedirectResponse(local_path(next), 303)
     sessions = request.app.state.console.sessions
     # Whatever session the browser came with, be it planted by somebody, is over.
-    await sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    await sessions.close(cookies.read(request, cookies.SESSION))
     secret = await sessions.open(principal.name, grant)
     # Who comes from the identity provider or by a link in a letter comes from another site.
     site: Literal["lax", "strict"] = "lax" if grant else "strict"
-    response.set_cookie(SESSION_COOKIE, secret, httponly=True, samesite=site, secure=secure(request))
-    seat = request.cookies.get(SEAT_COOKIE) or secrets.token_urlsafe(12)
-    response.set_cookie(SEAT_COOKIE, seat, YEAR, httponly=True, samesite=site, secure=secure(request))
+    cookies.write(request, response, cookies.SESSION, secret, site=site)
+    seat = cookies.read(request, cookies.SEAT) or secrets.token_urlsafe(12)
+    cookies.write(request, response, cookies.SEAT, seat, YEAR, site)
     return response
 
 
 def form(request: Request, next: str, wrong: str) -> Response:
     """Shows the form for this machine's token."""
     return page(request, "signin.html", 401 if wrong else 200, next=local_path(next), wrong=wrong, issuer=False)
-
-
-def secure(request: Request) -> bool:
-    """Tells whether browsers reach the console by https, here or at the proxy before it."""
-    return "https" in (request.url.scheme, request.app.state.console.url.partition(":")[0])
 
 
 def home_of(principal: Principal) -> str:
