@@ -60,10 +60,14 @@ class Grants:
     def _write(self, kept: dict[str, Grant]) -> None:
         # A temporary file is made with mode 0600, and a reader finds the one before or the one after.
         with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".grants-", delete=False) as draft:
-            draft.write(KEPT.dump_json(kept))
-            draft.flush()
-            os.fsync(draft.fileno())
-        os.replace(draft.name, self.path)
+            try:
+                draft.write(KEPT.dump_json(kept))
+                draft.flush()
+                os.fsync(draft.fileno())
+                os.replace(draft.name, self.path)
+            except OSError:
+                os.unlink(draft.name)
+                raise
 
 
 class SignedIn:

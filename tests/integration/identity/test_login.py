@@ -1,8 +1,10 @@
 """`cultivar login`, `logout` and `whoami` at a real issuer, and the client that then needs no token."""
 
 import asyncio
+import errno
 import json
 import os
+import socket
 import stat
 import sys
 import threading
@@ -299,6 +301,34 @@ async def test_an_answer_that_nobody_asked_for_changes_nothing_and_the_sign_in_g
     assert [one.status_code for one in desk.visited] == [400, 400, 404, 404, 400, 200]
     for one in desk.visited:
         assert "default-src 'none'" in one.headers["content-security-policy"]
+
+
+async def test_a_browser_that_never_comes_back_and_a_port_that_is_taken_are_said(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    monkeypatch.setattr("cultivar.cli.login.WAIT_SECONDS", 0.3)
+    told = await desk.typed("login")
+    assert told.exit_code == 1 and "no browser came back to http://127.0.0.1:" in told.stderr
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = await desk.typed("login", "--port", str(taken.getsockname()[1]))
+    assert told.exit_code == 1 and "is taken: choose another --port" in told.stderr
+
+
+async def test_a_grant_that_cannot_be_written_leaves_the_one_before_and_no_draft(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.login()
+    before = desk.grant()
+
+    def full(draft: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    told = await desk.typed("login")
+    assert told.exit_code == 1 and "No space left on device" in told.stderr
+    assert desk.grant() == before
+    assert sorted(path.name for path in desk.grants.parent.iterdir()) == ["grants.json", "grants.lock"]
 
 
 async def test_an_answer_that_refuses_or_is_of_another_issuer_signs_nobody_in(
