@@ -26,8 +26,10 @@ from cultivar_records.tables import (
     VERDICT_SCHEMA,
     from_table,
     from_verdict_table,
+    holds_examples,
     to_table,
     to_verdict_table,
+    with_all_columns,
 )
 from cultivar_records.tasks import NO_ENTITIES, TaskKind, TaskSpec, answer_text, entities_answer, prompt_text
 from cultivar_records.verdicts import Verdict
@@ -58,11 +60,13 @@ __all__ = [
     "file_digest",
     "from_table",
     "from_verdict_table",
+    "holds_examples",
     "prompt_text",
     "read_rows",
     "split_by_family",
     "to_table",
     "to_verdict_table",
+    "with_all_columns",
     "write_chat_jsonl",
     "write_parquet",
 ]

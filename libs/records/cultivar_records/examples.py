@@ -82,7 +82,9 @@ class Example(_Record):
     """Holds one training row: a conversation, its task, what the task needs, and its provenance.
 
     The last message is the assistant's. A classification example's `label` equals that message; the spans of an
-    entities example are offsets into `text`. Raises pydantic's ValidationError for anything else.
+    entities example are offsets into `text`. `evidence` are the passages that the answer rests on; `rejected` is an
+    answer to the same prompt that is worse than the last message, None where there is none. Raises pydantic's
+    ValidationError for anything else.
     """
 
     id: ExampleId
@@ -91,6 +93,8 @@ class Example(_Record):
     label: Text | None = None
     spans: tuple[Span, ...] = ()
     tests: tuple[Text, ...] = ()
+    evidence: tuple[Text, ...] = ()
+    rejected: Text | None = None
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -103,6 +107,8 @@ class Example(_Record):
             raise ValueError("A classification example must have a label that equals its last message.")
         if self.spans and max(span.end for span in self.spans) > len(self.text):
             raise ValueError("A span ends after the end of the text.")
+        if self.rejected is not None and self.rejected.strip() in ("", self.answer.strip()):
+            raise ValueError("The rejected answer of an example must not be empty, and must differ from its answer.")
         return self
 
     @property

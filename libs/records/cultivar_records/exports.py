@@ -25,9 +25,10 @@ def chat_json(example: Example) -> str:
     """Writes an example as one line of chat JSONL, without the line break.
 
     The keys are `id`, `messages` and what the task needs (`label`, `spans` or `tests`), the same in every row of a
-    task, so that column types never differ between rows.
+    task, so that column types never differ between rows; beside them `evidence` and `rejected` in a row that has them.
     """
     fields: set[str] = {"id", "messages", *_TASK_FIELDS[example.task]}
+    fields |= {name for name in ("evidence", "rejected") if getattr(example, name)}
     row: dict[str, Any] = example.model_dump(mode="json", include=fields)
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 

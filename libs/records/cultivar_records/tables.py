@@ -3,7 +3,7 @@
 Rows are sorted by example id inside a table, so row-group statistics of the Parquet files find a single example.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -50,9 +50,14 @@ EXAMPLE_SCHEMA: Final = pa.schema(
         pa.field("label", _TEXT),
         pa.field("spans", _list(_struct(start=_WHOLE, end=_WHOLE, label=_TEXT)), nullable=False),
         pa.field("tests", _list(_TEXT), nullable=False),
+        pa.field("evidence", _list(_TEXT), nullable=False),
+        pa.field("rejected", _TEXT),
         pa.field("provenance", _PROVENANCE, nullable=False),
     ]
 )
+
+_ADDED: Final = {"evidence", "rejected"}
+"""Columns that the first examples did not have; where they are absent they are empty."""
 
 VERDICT_SCHEMA: Final = pa.schema(
     [
@@ -69,6 +74,21 @@ def to_table(examples: Iterable[Example]) -> pa.Table:
     """Puts examples into a table of `EXAMPLE_SCHEMA`, sorted by id."""
     rows = sorted(examples, key=lambda example: example.id)
     return pa.Table.from_pylist([row.model_dump() for row in rows], schema=EXAMPLE_SCHEMA)
+
+
+def holds_examples(columns: Collection[str]) -> bool:
+    """Tells whether columns are those of examples, of now or of before some were added."""
+    known = set(EXAMPLE_SCHEMA.names)
+    return known - _ADDED <= set(columns) <= known
+
+
+def with_all_columns(table: pa.Table) -> pa.Table:
+    """Gives a table of examples every column of `EXAMPLE_SCHEMA`; those added since it was written are empty."""
+    for name in sorted(_ADDED - set(table.column_names)):
+        field = EXAMPLE_SCHEMA.field(name)
+        empty = pa.array([None if field.nullable else []] * table.num_rows, field.type)
+        table = table.append_column(field, empty)
+    return table.select(EXAMPLE_SCHEMA.names).cast(EXAMPLE_SCHEMA)
 
 
 def from_table(table: pa.Table) -> Iterator[Example]:

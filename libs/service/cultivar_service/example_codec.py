@@ -51,5 +51,7 @@ def encode_example(example: Example) -> pb.Example:
         label=example.label or "",
         spans=[pb.Span(**span.model_dump()) for span in example.spans],
         tests=example.tests,
+        evidence=example.evidence,
+        rejected=example.rejected or "",
         provenance=pb.Provenance(**provenance),
     )

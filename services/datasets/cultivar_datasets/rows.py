@@ -134,4 +134,4 @@ def assign_families(rows: Iterator[Example | Bad], spec: ImportSpec) -> dict[str
 def without_text(example: Example) -> Example:
     """Returns an example whose messages are empty, to be counted by family and label."""
     empty = (Message(role="user", content=""), Message(role="assistant", content=example.label or ""))
-    return example.model_copy(update={"messages": empty, "spans": (), "tests": ()})
+    return example.model_copy(update={"messages": empty, "spans": (), "tests": (), "evidence": (), "rejected": None})

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, Manifest, load_manifest, read_shards
-from cultivar_records import EXAMPLE_SCHEMA, Example, from_table
+from cultivar_records import Example, from_table, holds_examples, with_all_columns
 from cultivar_service.artifacts import artifact_name
 
 from cultivar_datasets.errors import SourceUnusable
@@ -14,10 +14,10 @@ from cultivar_datasets.errors import SourceUnusable
 async def example_tables(store: ArtifactStore, manifest: Manifest) -> AsyncIterator[pa.Table]:
     """Yields the shards of an artifact; raises SourceUnusable where its rows are no examples."""
     async for table in read_shards(store, manifest):
-        if not set(EXAMPLE_SCHEMA.names) <= set(table.column_names):
+        if not holds_examples(table.column_names):
             name = artifact_name(manifest.project, manifest.digest)
             raise SourceUnusable(f"{name} is of kind {manifest.kind!r} and holds no examples: name another artifact")
-        yield table.select(EXAMPLE_SCHEMA.names).cast(EXAMPLE_SCHEMA)
+        yield with_all_columns(table)
 
 
 async def example_shards(store: ArtifactStore, manifest: Manifest) -> AsyncIterator[list[Example]]:

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cultivar_artifacts import EncodedShard, encode_shard, split_rows
-from cultivar_records import EXAMPLE_SCHEMA, Example, TaskSpec, from_table, to_verdict_table
+from cultivar_records import Example, TaskSpec, from_table, holds_examples, to_verdict_table, with_all_columns
 
 from cultivar_filtering.filters import Given
 from cultivar_filtering.recipes import Use
@@ -122,7 +122,7 @@ def sort_rows(shards: tuple[Path, ...], target: Path) -> int:
     """Writes the rows of some shards into one file, by id; raises RowsUnusable for other rows and repeated ids."""
     for shard in shards:
         names = pq.read_schema(shard).names
-        if set(names) != set(EXAMPLE_SCHEMA.names):
+        if not holds_examples(names):
             raise RowsUnusable(f"its rows are no examples: they have the columns {', '.join(sorted(names))[:200]}")
     if not shards:
         return 0
@@ -130,7 +130,9 @@ def sort_rows(shards: tuple[Path, ...], target: Path) -> int:
     with duckdb.connect(config={**SORT_CONFIG, "temp_directory": str(target.parent)}) as connection:
         path = str(target).replace("'", "''")
         form = f"(FORMAT parquet, ROW_GROUP_SIZE {RANGE_ROWS})"
-        connection.execute(f"COPY (SELECT * FROM read_parquet(?) ORDER BY id) TO '{path}' {form}", [files])
+        # By name, since shards written before a column was added lack it.
+        rows_by_id = "SELECT * FROM read_parquet(?, union_by_name => true) ORDER BY id"
+        connection.execute(f"COPY ({rows_by_id}) TO '{path}' {form}", [files])
         counted = connection.execute("SELECT count(*), count(DISTINCT id) FROM read_parquet(?)", [str(target)])
         rows, distinct = counted.fetchone() or (0, 0)
     if rows != distinct:
@@ -150,10 +152,10 @@ def ranges(path: Path, start: int) -> Iterator[pa.Table]:
         pending.append(fresh)
         while sum(table.num_rows for table in pending) >= RANGE_ROWS:
             whole = pa.concat_tables(pending)
-            yield whole.slice(0, RANGE_ROWS).cast(EXAMPLE_SCHEMA)
+            yield with_all_columns(whole.slice(0, RANGE_ROWS))
             pending = [whole.slice(RANGE_ROWS)]
     if any(table.num_rows for table in pending):
-        yield pa.concat_tables(pending).cast(EXAMPLE_SCHEMA)
+        yield with_all_columns(pa.concat_tables(pending))
 
 
 def read_files(shards: Iterable[Path]) -> Iterator[Example]:

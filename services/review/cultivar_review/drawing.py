@@ -12,7 +12,7 @@ from heapq import nsmallest
 import pyarrow as pa
 import pyarrow.compute as pc
 from cultivar_artifacts import ArtifactStore, Manifest, load_manifest, read_shards
-from cultivar_records import EXAMPLE_SCHEMA, Example, from_table
+from cultivar_records import Example, from_table, holds_examples
 from cultivar_service.errors import InvalidArgument
 
 from cultivar_review.errors import ExamplesUnusable
@@ -56,7 +56,7 @@ async def seeds_of(store: ArtifactStore, project: str, spec: QueueSpec, drawn: I
 
 
 def _places(table: pa.Table, random_seed: int) -> dict[str, bytes]:
-    if not set(EXAMPLE_SCHEMA.names) <= set(table.column_names):
+    if not holds_examples(table.column_names):
         raise ExamplesUnusable("spec.examples is an artifact of another kind: name one of examples")
     return {identifier: place_of(random_seed, identifier) for identifier in table["id"].to_pylist()}
 

@@ -91,6 +91,11 @@ def check_edits(review: Review, example: Example) -> None:
         raise InvalidArgument(
             "review.edited_answer is for tasks without labels: correct review.label", field="review.edited_answer"
         )
+    if example.rejected is not None and review.edited_answer.strip() == example.rejected.strip():
+        raise InvalidArgument(
+            "review.edited_answer is the rejected answer itself: word it otherwise, or decline",
+            field="review.edited_answer",
+        )
 
 
 def edits(review: Review) -> bool:

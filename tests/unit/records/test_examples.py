@@ -18,8 +18,10 @@ from cultivar_records import (
     example_id,
     from_table,
     from_verdict_table,
+    holds_examples,
     to_table,
     to_verdict_table,
+    with_all_columns,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +83,8 @@ def test_a_changed_provenance_changes_the_digest() -> None:
         {"tests": ["\ud800"]},
         {"spans": [{"start": 0, "end": 100, "label": "a"}]},
         {"spans": [{"start": 3, "end": 3, "label": "a"}]},
+        {"rejected": "card_arrival "},
+        {"rejected": " "},
     ],
 )
 def test_an_example_that_breaks_a_rule_is_refused(change: dict[str, object]) -> None:
@@ -142,3 +146,17 @@ def test_a_verdict_that_breaks_a_rule_is_refused(change: dict[str, object]) -> N
     Verdict.model_validate(good)
     with pytest.raises(ValidationError):
         Verdict.model_validate(good | change)
+
+
+def test_a_pair_of_answers_and_its_evidence_come_back_from_a_table() -> None:
+    pair = classified("why is it late", "late").model_copy(update={"evidence": ("The van broke.",), "rejected": "no"})
+    assert list(from_table(to_table([pair]))) == [pair]
+
+
+def test_rows_written_before_a_column_was_added_are_read_and_completed() -> None:
+    examples = [classified("one", "a"), classified("two", "a")]
+    old = to_table(examples).drop_columns(["evidence", "rejected"])
+    assert holds_examples(old.column_names)
+    assert with_all_columns(old).schema == EXAMPLE_SCHEMA
+    assert list(from_table(with_all_columns(old))) == sorted(examples, key=lambda row: row.id)
+    assert not holds_examples(old.drop_columns(["label"]).column_names)

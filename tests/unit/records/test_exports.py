@@ -86,3 +86,12 @@ def test_row_groups_are_bounded_and_hold_all_rows(tmp_path: Path) -> None:
     assert write_parquet(tmp_path / "rows", rows * 8193) == 8193
     metadata = pq.read_metadata(tmp_path / "rows")
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [8192, 1]
+
+
+def test_a_row_with_evidence_and_a_rejected_answer_has_them_in_the_chat_file(tmp_path: Path) -> None:
+    plain, other = examples(TaskKind.INSTRUCTION, 2)
+    pair = other.model_copy(update={"evidence": ("A passage.",), "rejected": "a worse answer"})
+    write_chat_jsonl(tmp_path / "rows", [plain, pair])
+    first, second = map(json.loads, (tmp_path / "rows").read_text().split("\n")[:2])
+    assert "evidence" not in first
+    assert (second["evidence"], second["rejected"]) == (["A passage."], "a worse answer")

@@ -228,12 +228,16 @@ class Example(_message.Message):
     SPANS_FIELD_NUMBER: _builtins.int
     TESTS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """32 hexadecimal digits."""
     task: Global___TaskKind.ValueType
     """The kind of task."""
     label: _builtins.str
     """The label of a classification example."""
+    rejected: _builtins.str
+    """An answer to the same prompt that is worse than the last message; empty where there is none."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The conversation."""
@@ -250,6 +254,10 @@ class Example(_message.Message):
     def provenance(self) -> Global___Provenance:
         """Where it came from."""
 
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The passages that the answer rests on."""
+
     def __init__(
         self,
         *,
@@ -260,10 +268,12 @@ class Example(_message.Message):
         spans: _abc.Iterable[Global___Span] | None = ...,
         tests: _abc.Iterable[_builtins.str] | None = ...,
         provenance: Global___Provenance | None = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
+        rejected: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "label", b"label", "messages", b"messages", "provenance", b"provenance", "spans", b"spans", "task", b"task", "tests", b"tests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "id", b"id", "label", b"label", "messages", b"messages", "provenance", b"provenance", "rejected", b"rejected", "spans", b"spans", "task", b"task", "tests", b"tests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
