@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from difflib import unified_diff
 from typing import Any
 
 from cultivar.generation.v1 import generation_pb2 as pb
+from cultivar_records import TaskKind, TaskSpec
 from cultivar_service.artifacts import artifact_digest, artifact_name
 from cultivar_service.errors import InvalidArgument
-from cultivar_service.example_codec import decode_task, encode_task
+from cultivar_service.example_codec import decode_task, encode_task, encode_task_kind
 from cultivar_service.names import resource_name, split_name
 from cultivar_service.run_codec import encode_run, encode_time
 from cultivar_service.runs import Run
@@ -16,11 +18,13 @@ from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
 from cultivar_generation.budget import Budget
+from cultivar_generation.checking import check_prompt, try_template
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.plan import RunSpec, Use
 from cultivar_generation.prompts import Form, Prompt
-from cultivar_generation.strategies import STRATEGIES
+from cultivar_generation.strategies import OTHER_DEFAULTS, STRATEGIES, Strategy
 from cultivar_generation.teacher import LOCAL, TeacherSpec
+from cultivar_generation.yields import Yield
 
 STATES = {
     "none": pb.TEACHER_STATE_UNSPECIFIED,
@@ -35,10 +39,11 @@ def decode_spec(project: str, spec: pb.GenerationSpec, prompts: Mapping[int, Pro
     """Resolves what a run is to do, with every default filled in; `prompts` are those of its uses, by place."""
     if not spec.strategies:
         raise InvalidArgument("spec.strategies is empty: name at least one strategy", field="spec.strategies")
+    task = decode_task(spec.task, "spec.task")
     return RunSpec(
         seeds=artifact_digest(project, spec.seeds, "spec.seeds"),
-        task=decode_task(spec.task, "spec.task"),
-        uses=tuple(decode_use(use, place, prompts[place]) for place, use in enumerate(spec.strategies)),
+        task=task,
+        uses=tuple(decode_use(use, place, prompts[place], task) for place, use in enumerate(spec.strategies)),
         teacher=split_name(spec.teacher, "teachers", "spec.teacher")[1] if spec.teacher else LOCAL,
         random_seed=spec.random_seed,
         round=spec.round,
@@ -54,20 +59,28 @@ def decode_budget(budget: pb.Budget) -> Budget:
         raise invalid(error, "spec.budget") from error
 
 
-def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt) -> Use:
-    """Resolves one use of a strategy through its Config."""
+def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) -> Use:
+    """Resolves one use of a strategy: the parameters of its prompt, those given over them, and the defaults."""
     field = f"spec.strategies[{place}]"
-    strategy = STRATEGIES.get(use.strategy)
-    if strategy is None:
-        raise StrategyUnknown(use.strategy, STRATEGIES, f"{field}.strategy")
+    name = use.strategy or prompt.strategy
+    if prompt.strategy not in ("", name):
+        raise InvalidArgument(
+            f"{field}.prompt {prompt.name!r} is for the strategy {prompt.strategy}: use that one, or another prompt",
+            field=f"{field}.prompt",
+        )
+    strategy = known_strategy(name, f"{field}.strategy")
+    if task.kind not in strategy.tasks:
+        kinds = ", ".join(strategy.tasks)
+        raise InvalidArgument(f"{field}: {name} is for tasks of the kind {kinds}, not {task.kind}", field=field)
     try:
-        config = strategy.Config.model_validate(decode_struct(use.params))
+        config = strategy.Config.model_validate({**prompt.params, **decode_struct(use.params)})
     except ValidationError as error:
         raise invalid(error, f"{field}.params") from error
+    try_template(prompt, strategy, config)
     if not 1 <= use.count <= 10_000_000:
         raise InvalidArgument(f"{field}.count must be 1 to 10,000,000, got {use.count}", field=f"{field}.count")
     return Use(
-        strategy=use.strategy,
+        strategy=name,
         params=config.model_dump(mode="json"),
         prompt=prompt.versioned_name,
         prompt_digest=prompt.digest,
@@ -75,13 +88,19 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt) -> Use:
     )
 
 
-def prompt_of_use(project: str, use: pb.StrategyUse, place: int) -> str:
+def known_strategy(name: str, field: str) -> Strategy:
+    """Returns the strategy of a name; raises StrategyUnknown."""
+    if name not in STRATEGIES:
+        raise StrategyUnknown(name, STRATEGIES, field)
+    return STRATEGIES[name]
+
+
+def prompt_of_use(use: pb.StrategyUse, place: int, kind: TaskKind) -> str:
     """Returns the name of the prompt, with or without its version, that a use of a strategy takes."""
-    if use.strategy not in STRATEGIES:
-        raise StrategyUnknown(use.strategy, STRATEGIES, f"spec.strategies[{place}].strategy")
-    if not use.prompt:
-        return STRATEGIES[use.strategy].default_prompt
-    return split_name(use.prompt, "prompts", f"spec.strategies[{place}].prompt")[1]
+    if use.prompt:
+        return split_name(use.prompt, "prompts", f"spec.strategies[{place}].prompt")[1]
+    strategy = known_strategy(use.strategy, f"spec.strategies[{place}].strategy")
+    return OTHER_DEFAULTS.get((use.strategy, kind), strategy.default_prompt)
 
 
 def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
@@ -117,13 +136,21 @@ def encode_generation_run(run: Run) -> pb.GenerationRun:
     )
 
 
-def decode_prompt(name: str, prompt: pb.Prompt) -> Prompt:
-    """Reads the form, template and description of a prompt; raises InvalidArgument where one is absent."""
+def decode_prompt(project: str, name: str, prompt: pb.Prompt) -> Prompt:
+    """Reads a prompt and checks it; raises InvalidArgument where something is absent or wrong."""
     if prompt.form not in FORMS:
         raise InvalidArgument("prompt.form must be CHAT or CONTINUATION", field="prompt.form")
     if not prompt.template.strip():
         raise InvalidArgument("prompt.template is empty", field="prompt.template")
-    return Prompt(name, 0, FORMS[prompt.form], prompt.template, prompt.description)
+    owner, parent = split_name(prompt.parent, "prompts", "prompt.parent") if prompt.parent else (project, "")
+    if owner != project or (parent and "@" not in parent):
+        raise InvalidArgument("prompt.parent must be a version of a prompt of the project", field="prompt.parent")
+    if prompt.finding and not parent:
+        raise InvalidArgument("prompt.finding needs prompt.parent: the version it was found in", field="prompt.parent")
+    params = decode_struct(prompt.params)
+    form, template, description = FORMS[prompt.form], prompt.template, prompt.description
+    read = Prompt(name, 0, form, template, description, prompt.strategy, params, parent, prompt.finding)
+    return check_prompt(read)
 
 
 def encode_prompt(project: str, prompt: Prompt) -> pb.Prompt:
@@ -136,6 +163,42 @@ def encode_prompt(project: str, prompt: Prompt) -> pb.Prompt:
         template=prompt.template,
         description=prompt.description,
         digest=prompt.digest,
+        strategy=prompt.strategy,
+        params=encode_struct(prompt.params),
+        parent=resource_name(project, "prompts", prompt.parent),
+        finding=prompt.finding,
+    )
+
+
+def second_of(project: str, name: str, first: str) -> str:
+    """Returns the second prompt to compare with another of the same project, by its name without the project."""
+    owner, second = split_name(name, "prompts", "second")
+    if owner != project:
+        raise InvalidArgument(f"second is of projects/{owner}, and {first} of projects/{project}", field="second")
+    return second
+
+
+def encode_diff(project: str, first: Prompt, second: Prompt) -> pb.PromptDiff:
+    """Returns how two versions differ: their templates line by line, and what else was changed."""
+    fields = ("form", "strategy", "params", "description")
+    names = first.versioned_name, second.versioned_name
+    lines = unified_diff(first.template.splitlines(), second.template.splitlines(), *names, lineterm="")
+    return pb.PromptDiff(
+        first=encode_prompt(project, first),
+        second=encode_prompt(project, second),
+        template_diff="\n".join(lines),
+        changed_fields=[field for field in fields if getattr(first, field) != getattr(second, field)],
+    )
+
+
+def encode_yield(project: str, name: str, one: Yield) -> pb.PromptYield:
+    """Returns what one version gave in one run."""
+    return pb.PromptYield(
+        prompt=resource_name(project, "prompts", f"{name}@{one.version}"),
+        generation_run=resource_name(project, "generationRuns", one.run),
+        counts=one.counts,
+        reasons=one.reasons,
+        update_time=encode_time(one.update_time),
     )
 
 
@@ -175,4 +238,7 @@ def encode_strategy(name: str) -> pb.Strategy:
         description=strategy.description,
         params_schema=encode_struct(strategy.Config.model_json_schema()),
         default_prompt=strategy.default_prompt,
+        tasks=[encode_task_kind(kind) for kind in strategy.tasks],
+        names=strategy.names,
+        keeps_inputs=strategy.keeps_inputs,
     )

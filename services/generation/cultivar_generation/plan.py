@@ -1,17 +1,18 @@
 """What a generation run is to do, resolved: strategies with their defaults, prompts by version, the calls by number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from cultivar_models import Sampling
-from cultivar_records import Example, Message, Provenance, TaskSpec, example_id
+from cultivar_records import Example, Provenance, TaskSpec, example_id
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
+from cultivar_generation.strategies.protocol import StrategyConfig
 
 
 class Use(BaseModel):
@@ -50,6 +51,7 @@ class Call:
     plan: Plan
     text: str
     seed: int
+    axes: Mapping[str, str]
 
 
 class Calls:
@@ -80,13 +82,27 @@ class Calls:
         identifier = f"{place}-{within}"
         random = Random(f"{self._spec.random_seed}/{identifier}")
         plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
-        return Call(identifier, use, prompt, plan, prompt.render(plan.variables), random.getrandbits(31))
+        axes = axes_of(config, f"{self._spec.random_seed}/{place}", within)
+        text = prompt.render({**plan.variables, "axes": axes})
+        return Call(identifier, use, prompt, plan, text, random.getrandbits(31), axes)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
         """Returns the drafts of an answer, and why the rest of it is none."""
         config = STRATEGIES[call.use.strategy].Config.model_validate(call.use.params)
         drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config, cut)
         return drafts.good, drafts.malformed
+
+
+def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
+    """Returns the value of each axis for a call; in as many calls as an axis has values, each comes once.
+
+    The order is drawn anew for each axis and each such block, so that no value always meets the same label or seed.
+    """
+    chosen = {}
+    for axis, values in config.axes.items():
+        block, within = divmod(number, len(values))
+        chosen[axis] = Random(f"{key}/{axis}/{block}").sample(values, len(values))[within]
+    return chosen
 
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
@@ -102,8 +118,12 @@ def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, dra
         return Example(
             id=example_id(run, call.id, ordinal),
             task=spec.task.kind,
-            messages=(Message(role="user", content=draft.text), Message(role="assistant", content=draft.answer)),
+            messages=draft.conversation,
             label=label,
+            spans=draft.spans,
+            tests=draft.tests,
+            evidence=draft.evidence,
+            rejected=draft.rejected,
             provenance=Provenance(
                 origin="candidate",
                 family=first.provenance.family,

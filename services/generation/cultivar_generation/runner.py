@@ -1,7 +1,7 @@
 """What a generation run does: calls in ranges, several ranges under way at once, each committed in order."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from cultivar_service.parts import Models
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import store as tables
+from cultivar_generation import yields
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.errors import SeedsUnusable
 from cultivar_generation.plan import Call, Calls, RunSpec
@@ -178,6 +179,7 @@ class GenerationWork:
         async with hold.commit(add=counted(outcomes), spent={**usage, "cost": cost}, **cursor) as connection:
             await output.add(connection, number, files)
             await attempt.answers.prune(connection, number)
+            await add_yields(connection, hold, outcomes)
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
         """Commits the manifests of candidates and calls; each call that was made ended answered or failed."""
@@ -190,6 +192,17 @@ class GenerationWork:
             inputs=calls.rows,
             outputs={state: counts.get(state, 0) for state in ENDED},
         )
+
+
+async def add_yields(connection: AsyncConnection, hold: Hold, outcomes: Sequence[Outcome]) -> None:
+    """Adds what became of some calls to what is known of their prompts."""
+    by_prompt: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_prompt.setdefault(outcome.call.prompt.versioned_name, []).append(outcome)
+    for group in by_prompt.values():
+        prompt = group[0].call.prompt
+        reasons = Counter(reason for outcome in group for reason in (*outcome.malformed, outcome.cause) if reason)
+        await yields.add_yield(connection, hold.run.project, hold.run.id, prompt, counted(group), reasons)
 
 
 def usable(seeds: Sequence[Example], spec: RunSpec) -> Sequence[Example]:

@@ -11,7 +11,7 @@ from cultivar_service.audit import audit_runs
 from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
-from cultivar_service.example_codec import encode_example
+from cultivar_service.example_codec import decode_task, encode_example
 from cultivar_service.idempotency import once
 from cultivar_service.names import check_id, project_of, split_name
 from cultivar_service.paging import page_size
@@ -20,11 +20,10 @@ from cultivar_service.principal import current_principal
 from cultivar_service.runs import Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_generation import codec, store
+from cultivar_generation import codec, store, yields
 from cultivar_generation.plan import RunSpec
 from cultivar_generation.preview import Previewer
 from cultivar_generation.probing import probe
-from cultivar_generation.prompts import compiled
 from cultivar_generation.strategies import STRATEGIES
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -50,7 +49,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         return codec.encode_generation_run(run)
 
     async def _resolve(self, project: str, spec: pb.GenerationSpec) -> RunSpec:
-        names = [codec.prompt_of_use(project, use, place) for place, use in enumerate(spec.strategies)]
+        kind = decode_task(spec.task, "spec.task").kind
+        names = [codec.prompt_of_use(use, place, kind) for place, use in enumerate(spec.strategies)]
         async with self._database.begin() as connection:
             prompts = {place: await store.get_prompt(connection, project, name) for place, name in enumerate(names)}
             resolved = codec.decode_spec(project, spec, prompts)
@@ -104,8 +104,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CreatePrompt(self, request: pb.CreatePromptRequest, context: Context) -> pb.Prompt:
         """Creates a version of a prompt."""
         project = project_of(request.parent, "parent")
-        prompt = codec.decode_prompt(check_id(request.prompt_id, "prompt_id"), request.prompt)
-        compiled(prompt.template)
+        prompt = codec.decode_prompt(project, check_id(request.prompt_id, "prompt_id"), request.prompt)
 
         async def effect(connection: AsyncConnection) -> pb.Prompt:
             made = await store.add_prompt(connection, current_principal.get(), project, prompt)
@@ -125,6 +124,22 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         async with self._database.begin() as connection:
             prompts = await store.list_prompts(connection, project)
         return pb.ListPromptsResponse(prompts=[codec.encode_prompt(project, prompt) for prompt in prompts])
+
+    async def DiffPrompts(self, request: pb.DiffPromptsRequest, context: Context) -> pb.PromptDiff:
+        """Says how two versions of prompts differ."""
+        project, first = split_name(request.first, "prompts", "first")
+        async with self._database.begin() as connection:
+            second = codec.second_of(project, request.second, first)
+            prompts = [await store.get_prompt(connection, project, name) for name in (first, second)]
+        return codec.encode_diff(project, *prompts)
+
+    async def GetPromptReport(self, request: pb.GetPromptReportRequest, context: Context) -> pb.PromptReport:
+        """Says what each version of a prompt gave, run by run."""
+        project, name = split_name(request.name, "prompts")
+        async with self._database.begin() as connection:
+            prompt = await store.get_prompt(connection, project, name)
+            found = await yields.list_yields(connection, project, prompt.name)
+        return pb.PromptReport(yields=[codec.encode_yield(project, prompt.name, one) for one in found])
 
     async def RegisterTeacher(self, request: pb.RegisterTeacherRequest, context: Context) -> pb.Teacher:
         """Registers a teacher."""

@@ -26,6 +26,10 @@ prompts = sa.Table(
     sa.Column("description", sa.Text),
     sa.Column("digest", sa.Text),
     sa.Column("create_time", TIMESTAMP(timezone=True)),
+    sa.Column("strategy", sa.Text),
+    sa.Column("params", JSONB),
+    sa.Column("parent", sa.Text),
+    sa.Column("finding", sa.Text),
 )
 teachers = sa.Table(
     "teacher",
@@ -37,17 +41,18 @@ teachers = sa.Table(
 )
 
 SHIPPED = shipped()
-"""A project's own versions of a shipped name begin after the shipped one."""
+"""A project's own versions of a shipped name begin after the newest that is shipped."""
 
 
 async def add_prompt(connection: AsyncConnection, principal: Principal, project: str, prompt: Prompt) -> Prompt:
-    """Adds a version of a prompt; the newest version again is returned as it is."""
+    """Adds a version of a prompt; the newest again is returned as it is. Raises PromptUnknown for an absent parent."""
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{project}/{prompt.name}"))))
     newest = await find_newest(connection, project, prompt.name)
     if newest is not None and newest.digest == prompt.digest:
         return newest
-    version = newest.version + 1 if newest is not None else 1
-    made = Prompt(prompt.name, version, prompt.form, prompt.template, prompt.description)
+    if prompt.parent:
+        await get_prompt(connection, project, prompt.parent)
+    made = dataclasses.replace(prompt, version=newest.version + 1 if newest is not None else 1)
     values = {**dataclasses.asdict(made), "project": project, "digest": made.digest}
     await connection.execute(sa.insert(prompts).values(values))
     resource = f"projects/{project}/prompts/{made.versioned_name}"
@@ -59,7 +64,7 @@ async def find_newest(connection: AsyncConnection, project: str, name: str) -> P
     """Returns the newest version of a prompt, shipped ones included; None where there is none."""
     found = sa.select(prompts).where(prompts.c.project == project, prompts.c.name == name)
     row = (await connection.execute(found.order_by(prompts.c.version.desc()).limit(1))).mappings().first()
-    return read_prompt(row) if row is not None else SHIPPED.get(name)
+    return read_prompt(row) if row is not None else newest_shipped(name)
 
 
 async def get_prompt(connection: AsyncConnection, project: str, versioned_name: str) -> Prompt:
@@ -69,8 +74,8 @@ async def get_prompt(connection: AsyncConnection, project: str, versioned_name: 
     if version and prompt is not None and str(prompt.version) != version:
         own = prompts.c.project == project, prompts.c.name == name, sa.cast(prompts.c.version, sa.Text) == version
         row = (await connection.execute(sa.select(prompts).where(*own))).mappings().first()
-        of_ours = SHIPPED.get(name) if version == "1" else None
-        prompt = read_prompt(row) if row is not None else of_ours
+        of_ours = {str(one.version): one for one in SHIPPED.get(name, {}).values()}
+        prompt = read_prompt(row) if row is not None else of_ours.get(version)
     if prompt is None:
         raise PromptUnknown(f"projects/{project}/prompts/{versioned_name}")
     return prompt
@@ -79,13 +84,20 @@ async def get_prompt(connection: AsyncConnection, project: str, versioned_name: 
 async def list_prompts(connection: AsyncConnection, project: str) -> list[Prompt]:
     """Returns the newest version of each prompt, by name."""
     newest = sa.select(prompts).where(prompts.c.project == project).order_by(prompts.c.version)
-    found = {**SHIPPED, **{row["name"]: read_prompt(row) for row in (await connection.execute(newest)).mappings()}}
+    own = {row["name"]: read_prompt(row) for row in (await connection.execute(newest)).mappings()}
+    found = {**{name: versions[max(versions)] for name, versions in SHIPPED.items()}, **own}
     return [found[name] for name in sorted(found)]
 
 
 def read_prompt(row: sa.RowMapping) -> Prompt:
     """Reads a row."""
-    return Prompt(row["name"], row["version"], row["form"], row["template"], row["description"])
+    return Prompt(**{field.name: row[field.name] for field in dataclasses.fields(Prompt)})
+
+
+def newest_shipped(name: str) -> Prompt | None:
+    """Returns the newest version that ships under a name; None where there is none."""
+    versions = SHIPPED.get(name, {})
+    return versions[max(versions)] if versions else None
 
 
 async def put_teacher(

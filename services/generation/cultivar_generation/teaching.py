@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from cultivar_models import Answer, ModelAnswerInvalid, ModelClient, ModelRejected, TokenUsage
+from cultivar_models import Answer, ModelAnswerInvalid, ModelClient, ModelRejected, Sampling, TokenUsage
 from cultivar_records import Example
 
+from cultivar_generation import roundtrip
+from cultivar_generation.budget import BudgetSpent
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate, sampling_of
 from cultivar_generation.teacher import TeacherSpec
 
@@ -18,6 +20,7 @@ CALL_SCHEMA = pa.schema(
         pa.field("strategy", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("seeds", pa.list_(pa.string()), nullable=False),
+        pa.field("axes", pa.map_(pa.string(), pa.string()), nullable=False),
         pa.field("state", pa.string(), nullable=False),
         pa.field("cause", pa.string(), nullable=False),
         pa.field("candidates", pa.int64(), nullable=False),
@@ -48,6 +51,7 @@ class Outcome:
             "strategy": self.call.use.strategy,
             "prompt": self.call.prompt.versioned_name,
             "seeds": [seed.id for seed in self.call.plan.seeds],
+            "axes": list(self.call.axes.items()),
             "state": "failed" if self.cause else "answered",
             "cause": self.cause,
             "candidates": len(self.candidates),
@@ -74,7 +78,28 @@ class Teaching:
             answer = await self._ask(call)
         except (ModelRejected, ModelAnswerInvalid) as error:
             return Outcome(call, error.usage, cause=str(error))
-        return self._read(call, answer)
+        outcome = self._read(call, answer)
+        for made in list(outcome.candidates):
+            if text := roundtrip.question(call, self._spec.task, made):
+                await self._check(outcome, made, text)
+        return outcome
+
+    async def _check(self, outcome: Outcome, made: Example, text: str) -> None:
+        """Takes a candidate out of the outcome, as malformed, where a second call speaks against it."""
+        call, usage = outcome.call, TokenUsage()
+        sampling = Sampling(temperature=0.0, max_tokens=self._teacher.max_tokens, seed=call.seed)
+        name = f"{call.id}/check/{made.provenance.ordinal}"
+        try:
+            back = await self._client.chat([{"role": "user", "content": text}], sampling, call=name)
+            usage, why = back.usage, roundtrip.why_not(call, back.text)
+        except (ModelRejected, ModelAnswerInvalid) as error:
+            usage, why = error.usage, f"the check could not be made: {error}"
+        except BudgetSpent:
+            why = "the check could not be made: the budget is spent"
+        outcome.usage += usage
+        if why:
+            outcome.candidates.remove(made)
+            outcome.malformed.append(why)
 
     async def _ask(self, call: Call) -> Answer:
         sampling = sampling_of(call, self._teacher.temperature, self._teacher.top_p, self._teacher.max_tokens)

@@ -71,7 +71,7 @@ async def test_a_run_writes_candidates_whose_provenance_leads_back_to_seed_promp
     assert {example.provenance.strategy for example in made} == {"expand", "rewrite"}
     known = {seed.id for seed in seeds()}
     assert all(set(example.provenance.seeds) <= known and example.provenance.family in known for example in made)
-    assert {example.provenance.prompt for example in made} == {"continue@1", "paraphrase@1"}
+    assert {example.provenance.prompt for example in made} == {"continue@2", "paraphrase@2"}
     assert {example.label for example in made} == {"refund", "delivery"}
     assert run.run.progress.counts["answered"] == 11
     assert run.run.usage.calls == 11

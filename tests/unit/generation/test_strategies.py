@@ -1,9 +1,13 @@
 """What strategies plan, and what they read out of the answers of small teachers."""
 
+from collections import Counter
 from random import Random
 
 import pytest
+from cultivar_generation.checking import MADE_UP
+from cultivar_generation.plan import axes_of
 from cultivar_generation.strategies import STRATEGIES, Plan
+from cultivar_generation.strategies.choosing import alike, choose
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
 from cultivar_records import TaskKind, TaskSpec
@@ -24,9 +28,19 @@ def test_labels_take_turns_and_a_prompt_shows_one_label_alone() -> None:
     assert all({seed.label for seed in plan.seeds} == {plan.variables["label"]} for plan in plans)
 
 
-def test_the_same_number_and_generator_plan_the_same_call() -> None:
-    first, second = (Expand().plan(5, seeds(), TASK, ExpandConfig(), Random("a")) for _ in range(2))
+@pytest.mark.parametrize("rule", ["random", "nearest", "diverse"])
+def test_the_same_number_and_generator_plan_the_same_call(rule: str) -> None:
+    config = ExpandConfig.model_validate({"choose": rule, "shots": 2})
+    first, second = (Expand().plan(5, seeds(), TASK, config, Random("a")) for _ in range(2))
     assert first == second
+
+
+@given(number=st.integers(0, 1000))
+def test_the_nearest_seeds_are_more_alike_than_the_most_diverse(number: int) -> None:
+    pool = seeds()
+    near, far = (choose(rule, pool, 2, Random(number)) for rule in ("nearest", "diverse"))
+    assert alike(near[0], near[1]) >= alike(far[0], far[1])
+    assert len({seed.id for seed in (*choose("diverse", pool, 4, Random(number)),)}) == 4
 
 
 @pytest.mark.parametrize(
@@ -35,6 +49,7 @@ def test_the_same_number_and_generator_plan_the_same_call() -> None:
         (" where is my money\n4. give it back", ["where is my money", "give it back"]),
         ("3. one two\n4) three four\n5: five six", ["one two", "three four", "five six"]),
         (' "quoted text"\n- dashed text', ["quoted text", "dashed text"]),
+        ("Here are two more messages:\n1. one two\n2. three four", ["one two", "three four"]),
     ],
 )
 def test_a_list_is_read_item_by_item(answer: str, texts: list[str]) -> None:
@@ -54,16 +69,34 @@ def test_a_line_that_is_no_item_is_malformed_with_its_reason() -> None:
     assert drafts.malformed == ["a line is not an item of the list"]
 
 
-def test_free_instructions_are_read_as_pairs() -> None:
-    answer = (
-        "Name a fruit.\nResponse: An apple.\n4. Instruction: Name a tree.\nResponse: An oak.\n5. Instruction: Broken"
-    )
+PAIR_ANSWERS = [
+    "Name a fruit.\nResponse: An apple.\n4. Instruction: Name a tree.\nResponse: An oak.",
+    "1. Instruction: Name a fruit.\nResponse: An apple.\n2. Instruction: Name a tree.\nResponse: An oak.",
+    "**Instruction:** Name a fruit.\n**Response:** An apple.\n\n**Instruction:** Name a tree.\n**Response:** An oak.",
+    '```json\n[{"instruction": "Name a fruit.", "response": "An apple."},'
+    ' {"instruction": "Name a tree.", "output": "An oak."},]\n```',
+]
+
+
+@pytest.mark.parametrize("answer", PAIR_ANSWERS)
+def test_instructions_are_read_as_pairs_however_they_are_marked(answer: str) -> None:
     drafts = Expand().read(answer, PAIRS, FREE, ExpandConfig(), cut=False)
     assert [(draft.text, draft.answer) for draft in drafts.good] == [
         ("Name a fruit.", "An apple."),
         ("Name a tree.", "An oak."),
     ]
-    assert len(drafts.malformed) == 1
+
+
+def test_a_broken_pair_is_malformed_and_the_others_are_kept() -> None:
+    drafts = Expand().read(PAIR_ANSWERS[0] + "\n5. Instruction: Broken", PAIRS, FREE, ExpandConfig(), cut=False)
+    assert len(drafts.good) == 2
+    assert drafts.malformed == ["an item has no instruction or no response"]
+
+
+def test_instructions_can_be_left_for_the_strategy_answer() -> None:
+    config = ExpandConfig(answers="leave")
+    drafts = Expand().read("1. Name a fruit.\n2. Name a tree.", PAIRS, FREE, config, cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == [("Name a fruit.", ""), ("Name a tree.", "")]
 
 
 @pytest.mark.parametrize("answer", ["Here is the message: I want it back", '"I want it back"', " I want it back "])
@@ -72,10 +105,81 @@ def test_a_rewriting_is_read_without_lead_and_quotation_marks(answer: str) -> No
     assert [(draft.text, draft.answer) for draft in drafts.good] == [("I want it back", "refund")]
 
 
-@given(answer=st.text(max_size=400), cut=st.booleans())
-def test_no_answer_of_a_teacher_breaks_a_strategy(answer: str, cut: bool) -> None:
+def test_a_contrast_has_another_label_than_its_seed() -> None:
+    config = RewriteConfig(changes="label")
+    plan = Rewrite().plan(0, seeds(), TASK, config, Random(0))
+    draft = Rewrite().read("where is the lamp", plan, TASK, config, cut=False).good[0]
+    assert (seeds()[0].label, draft.answer) == ("refund", "delivery")
+
+
+def test_a_deeper_instruction_comes_with_a_response_of_its_own() -> None:
+    config = RewriteConfig(changes="both")
+    plan = Rewrite().plan(0, [MADE_UP[TaskKind.INSTRUCTION][1]], FREE, config, Random(0))
+    answer = "### Instruction\nName a tree of the north.\n### Response\nA birch."
+    drafts = Rewrite().read(answer, plan, FREE, config, cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == [("Name a tree of the north.", "A birch.")]
+    assert Rewrite().read("A birch.", plan, FREE, config, cut=False).malformed
+
+
+def test_an_answer_in_another_style_keeps_its_input() -> None:
+    config, seed = RewriteConfig(changes="answer"), MADE_UP[TaskKind.INSTRUCTION][1]
+    plan = Rewrite().plan(0, [seed], FREE, config, Random(0))
+    draft = Rewrite().read("It would be an oak.", plan, FREE, config, cut=False).good[0]
+    assert (draft.text, draft.answer) == (seed.text, "It would be an oak.")
+
+
+@given(values=st.lists(st.integers(), min_size=1, max_size=7, unique=True), blocks=st.integers(1, 5), key=st.text())
+def test_each_value_of_an_axis_comes_equally_often(values: list[int], blocks: int, key: str) -> None:
+    config = RewriteConfig(axes={"tone": tuple(map(str, values)), "length": ("short", "long")})
+    drawn = [axes_of(config, key, number) for number in range(blocks * len(values))]
+    assert set(Counter(axes["tone"] for axes in drawn).values()) == {blocks}
+    lengths = Counter(axes["length"] for axes in drawn)
+    assert abs(lengths["short"] - lengths["long"]) <= 1
+
+
+ANSWERS = st.one_of(
+    st.text(max_size=400),
+    st.lists(
+        st.sampled_from(
+            [
+                "User: ",
+                "Assistant: ",
+                "Question: ",
+                "Answer: ",
+                "**Problem:**",
+                "Solution:",
+                "Tests:",
+                "```python\n",
+                "```",
+            ]
+            + [
+                "Chosen: ",
+                "Rejected: ",
+                "1. ",
+                "Instruction: ",
+                "Response: ",
+                '{"question": ',
+                "[",
+                "](",
+                ")",
+                "x",
+                "\n",
+            ]
+        ),
+        max_size=40,
+    ).map("".join),
+)
+
+
+@given(answer=ANSWERS, cut=st.booleans(), number=st.integers(0, 10))
+def test_no_answer_of_a_teacher_breaks_a_strategy_and_none_is_without_outcome(
+    answer: str, cut: bool, number: int
+) -> None:
     for name, strategy in STRATEGIES.items():
-        for plan, task in ((LIST, TASK), (PAIRS, FREE)):
-            drafts = strategy.read(answer, plan, task, strategy.Config.model_validate({}), cut)
+        for kind in strategy.tasks:
+            task, seed = MADE_UP[kind]
+            config = strategy.Config.model_validate({})
+            plan = strategy.plan(number, [seed], task, config, Random(number))
+            drafts = strategy.read(answer, plan, task, config, cut)
             assert drafts.good or drafts.malformed, name
-            assert all(draft.text.strip() for draft in drafts.good)
+            assert all(draft.text.strip() for draft in drafts.good), name

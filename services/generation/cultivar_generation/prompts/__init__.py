@@ -1,11 +1,13 @@
 """Prompts: the templates that ship with Cultivar, and how a template is compiled, checked and rendered.
 
-To add one, write a file `{name}.yaml` beside this one with `description`, `form` and `template`.
+To add one, write a file `{name}.yaml` beside this one with `description`, `strategy`, `form` and `template`, and
+`params` where the strategy is to have others than its defaults. To change one, write `{name}@{version}.yaml`: a version
+that was shipped stays, since runs name it.
 """
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,7 @@ from typing import Any, Literal
 import rfc8785
 import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cultivar_generation.errors import TemplateInvalid
@@ -24,18 +27,27 @@ ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescap
 
 @dataclass(frozen=True)
 class Prompt:
-    """One version of a template."""
+    """One version of a template.
+
+    `strategy` and `params` say what it was written for; empty for any. `parent` is the version that it amends,
+    `{name}@{version}`, and `finding` is what was found in the reviews of that one.
+    """
 
     name: str
     version: int
     form: Form
     template: str
     description: str
+    strategy: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    finding: str = ""
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON of form and template, in hexadecimal."""
-        return hashlib.sha256(rfc8785.dumps({"form": self.form, "template": self.template})).hexdigest()
+        """SHA-256 over the canonical JSON of form, template and, where set, strategy and params, in hexadecimal."""
+        also = {name: value for name in ("strategy", "params") if (value := getattr(self, name))}
+        return hashlib.sha256(rfc8785.dumps({"form": self.form, "template": self.template, **also})).hexdigest()
 
     @cached_property
     def versioned_name(self) -> str:
@@ -44,14 +56,19 @@ class Prompt:
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """Returns the text for a model; raises TemplateInvalid where the template names what it is not given."""
-        try:
-            text = compiled(self.template).render(variables)
-        except Exception as error:
-            # A template is data: whatever it does wrong, such as dividing by zero, is the template's error.
-            raise TemplateInvalid(str(error)) from error
-        if len(text) > MOST_CHARACTERS:
-            raise TemplateInvalid(f"the rendered prompt has {len(text)} characters, {MOST_CHARACTERS} at most")
-        return text
+        return render(self.template, variables)
+
+
+def render(template: str, variables: Mapping[str, Any]) -> str:
+    """Fills in a template; raises TemplateInvalid where it names what it is not given, or does anything else wrong."""
+    try:
+        text = compiled(template).render(variables)
+    except Exception as error:
+        # A template is data: whatever it does wrong, such as dividing by zero, is the template's error.
+        raise TemplateInvalid(str(error)) from error
+    if len(text) > MOST_CHARACTERS:
+        raise TemplateInvalid(f"the rendered prompt has {len(text)} characters, {MOST_CHARACTERS} at most")
+    return text
 
 
 @lru_cache(maxsize=256)
@@ -63,10 +80,23 @@ def compiled(template: str) -> Template:
         raise TemplateInvalid(str(error)) from error
 
 
-def shipped() -> dict[str, Prompt]:
-    """Returns the prompts that ship with Cultivar, as version 1 of their names."""
-    found = {}
+def names_in(template: str) -> set[str]:
+    """Returns what a template names and does not set itself; raises TemplateInvalid where it is not Jinja2."""
+    try:
+        return set(find_undeclared_variables(ENVIRONMENT.parse(template)))
+    except TemplateError as error:
+        raise TemplateInvalid(str(error)) from error
+
+
+def shipped() -> dict[str, dict[int, Prompt]]:
+    """Returns the prompts that ship with Cultivar: their versions, by name."""
+    found: dict[str, dict[int, Prompt]] = {}
     for path in sorted(Path(__file__).parent.glob("*.yaml")):
+        name, _, number = path.stem.partition("@")
         fields = yaml.safe_load(path.read_text())
-        found[path.stem] = Prompt(path.stem, 1, fields["form"], fields["template"], fields["description"])
+        version = int(number or 1)
+        given = {key: fields[key] for key in ("strategy", "params") if key in fields}
+        found.setdefault(name, {})[version] = Prompt(
+            name, version, fields["form"], fields["template"], fields["description"], **given
+        )
     return found

@@ -5,13 +5,28 @@ A strategy gets plain data and gives plain data: it plans one call at a time fro
 belongs to that call alone, and reads drafts out of the answer. It never calls a model itself.
 """
 
+from cultivar_records import TaskKind
+
+from cultivar_generation.strategies.answer import Answer
+from cultivar_generation.strategies.code import Code
+from cultivar_generation.strategies.dialogue import Dialogue
+from cultivar_generation.strategies.documents import Documents
 from cultivar_generation.strategies.expand import Expand
+from cultivar_generation.strategies.preference import Preference
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Strategy
 from cultivar_generation.strategies.rewrite import Rewrite
 
 STRATEGIES: dict[str, Strategy] = {
+    "answer": Answer(),
+    "code": Code(),
+    "dialogue": Dialogue(),
+    "documents": Documents(),
     "expand": Expand(),
+    "preference": Preference(),
     "rewrite": Rewrite(),
 }
 
-__all__ = ["STRATEGIES", "Draft", "Drafts", "Plan", "Strategy"]
+OTHER_DEFAULTS = {("expand", TaskKind.ENTITIES): "entities"}
+"""Where a kind of task has a prompt of its own as the default of a strategy."""
+
+__all__ = ["OTHER_DEFAULTS", "STRATEGIES", "Draft", "Drafts", "Plan", "Strategy"]

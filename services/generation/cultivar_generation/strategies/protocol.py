@@ -3,16 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from cultivar_records import Example, TaskSpec
-from pydantic import BaseModel, ConfigDict
+from cultivar_records import Example, Message, Span, TaskKind, TaskSpec
+from pydantic import BaseModel, ConfigDict, Field
+
+ANY_TASK = tuple(TaskKind)
+AxisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+AxisValues = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
 
 
 class StrategyConfig(BaseModel):
-    """Parameters of a strategy; unknown keys are refused."""
+    """Parameters of a strategy; unknown keys are refused. Every strategy has axes, which a template sees as `axes`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    axes: dict[AxisName, AxisValues] = Field(
+        {},
+        max_length=16,
+        description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each.",
+    )
 
 
 @dataclass(frozen=True)
@@ -26,10 +36,24 @@ class Plan:
 
 @dataclass(frozen=True)
 class Draft:
-    """A candidate as it was read from an answer; `answer` is the label of a classification example."""
+    """A candidate as it was read from an answer; `answer` is the label of a classification example.
+
+    `messages` are all that come before the answer, where that is more than `text` alone.
+    """
 
     text: str
     answer: str
+    messages: tuple[Message, ...] = ()
+    spans: tuple[Span, ...] = ()
+    tests: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    rejected: str | None = None
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """Gives the messages of the candidate, its answer the last."""
+        before = self.messages or (Message(role="user", content=self.text),)
+        return (*before, Message(role="assistant", content=self.answer))
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,21 @@ class Strategy(Protocol):
     @property
     def default_prompt(self) -> str:
         """The prompt that it uses when a run names none."""
+        ...
+
+    @property
+    def tasks(self) -> Sequence[TaskKind]:
+        """The kinds of task that it works for."""
+        ...
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What a template may name, each with what it is."""
+        ...
+
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether its candidates have the inputs of their seeds, so that being like a seed is no fault."""
         ...
 
     @property

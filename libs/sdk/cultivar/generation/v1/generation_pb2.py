@@ -30,13 +30,19 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cultivar/generation/v1/generation.proto\x12\x16\x63ultivar.generation.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a!cultivar/example/v1/example.proto\x1a\x19\x63ultivar/run/v1/run.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x0bStrategyUse\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\'\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"\xe6\x01\n\x0eGenerationSpec\x12\r\n\x05seeds\x18\x01 \x01(\t\x12\'\n\x04task\x18\x02 \x01(\x0b\x32\x19.cultivar.example.v1.Task\x12\x37\n\nstrategies\x18\x03 \x03(\x0b\x32#.cultivar.generation.v1.StrategyUse\x12\x0f\n\x07teacher\x18\x04 \x01(\t\x12\x13\n\x0brandom_seed\x18\x05 \x01(\x03\x12\r\n\x05round\x18\x06 \x01(\x05\x12.\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x1e.cultivar.generation.v1.Budget\"&\n\x06\x42udget\x12\x0e\n\x06tokens\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x02 \x01(\x01\"\xaa\x01\n\rGenerationRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03run\x18\x02 \x01(\x0b\x32\x14.cultivar.run.v1.Run\x12\x34\n\x04spec\x18\x03 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\x12\x12\n\ncandidates\x18\x04 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x05 \x01(\t\x12\x0f\n\x07stopped\x18\x06 \x01(\t\"v\n\x1a\x43reateGenerationRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\'\n\x17GetGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x19ListGenerationRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"u\n\x1aListGenerationRunsResponse\x12>\n\x0fgeneration_runs\x18\x01 \x03(\x0b\x32%.cultivar.generation.v1.GenerationRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19WatchGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x1a\x43\x61ncelGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0ePreviewRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\"r\n\x0bPreviewCall\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\x12\x30\n\ncandidates\x18\x03 \x03(\x0b\x32\x1c.cultivar.example.v1.Example\x12\x11\n\tmalformed\x18\x04 \x03(\t\"E\n\x0fPreviewResponse\x12\x32\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32#.cultivar.generation.v1.PreviewCall\"\'\n\x15ListStrategiesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"y\n\x08Strategy\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\rparams_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x64\x65\x66\x61ult_prompt\x18\x04 \x01(\t\"N\n\x16ListStrategiesResponse\x12\x34\n\nstrategies\x18\x01 \x03(\x0b\x32 .cultivar.generation.v1.Strategy\"\xc1\x01\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x30\n\x04\x66orm\x18\x03 \x01(\x0e\x32\".cultivar.generation.v1.PromptForm\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x13\x43reatePromptRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tprompt_id\x18\x02 \x01(\t\x12.\n\x06prompt\x18\x03 \x01(\x0b\x32\x1e.cultivar.generation.v1.Prompt\x12\x12\n\nrequest_id\x18\x04 \x01(\t\" \n\x10GetPromptRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x12ListPromptsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"F\n\x13ListPromptsResponse\x12/\n\x07prompts\x18\x01 \x03(\x0b\x32\x1e.cultivar.generation.v1.Prompt\"\x89\x03\n\x07Teacher\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\t\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05top_p\x18\x06 \x01(\x01\x12\x12\n\nmax_tokens\x18\x07 \x01(\x05\x12\x13\n\x0b\x63oncurrency\x18\x08 \x01(\x05\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprompt_price\x18\n \x01(\x01\x12\x18\n\x10\x63ompletion_price\x18\x0b \x01(\x01\x12\x17\n\x0ftimeout_seconds\x18\x0c \x01(\x01\x12\r\n\x05proxy\x18\r \x01(\t\x12\x0f\n\x07\x63\x61_file\x18\x0e \x01(\t\x12\x0f\n\x07licence\x18\x0f \x01(\t\x12\x33\n\x05probe\x18\x10 \x01(\x0b\x32$.cultivar.generation.v1.TeacherProbeB\x0e\n\x0c_temperature\"\x89\x01\n\x0cTeacherProbe\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.cultivar.generation.v1.TeacherState\x12\x10\n\x08problems\x18\x02 \x03(\t\x12\x17\n\x0flatency_seconds\x18\x03 \x01(\x01\x12\x19\n\x11tokens_per_second\x18\x04 \x01(\x01\"\x96\x01\n\x16RegisterTeacherRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nteacher_id\x18\x02 \x01(\t\x12\x30\n\x07teacher\x18\x03 \x01(\x0b\x32\x1f.cultivar.generation.v1.Teacher\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x12\n\nskip_probe\x18\x05 \x01(\x08\"!\n\x11GetTeacherRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x13ListTeachersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"I\n\x14ListTeachersResponse\x12\x31\n\x08teachers\x18\x01 \x03(\x0b\x32\x1f.cultivar.generation.v1.Teacher*]\n\nPromptForm\x12\x1b\n\x17PROMPT_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PROMPT_FORM_CHAT\x10\x01\x12\x1c\n\x18PROMPT_FORM_CONTINUATION\x10\x02*v\n\x0cTeacherState\x12\x1d\n\x19TEACHER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TEACHER_STATE_FINE\x10\x01\x12\x16\n\x12TEACHER_STATE_POOR\x10\x02\x12\x17\n\x13TEACHER_STATE_WRONG\x10\x03\x32\x83\x0c\n\x11GenerationService\x12v\n\x13\x43reateGenerationRun\x12\x32.cultivar.generation.v1.CreateGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x04\x12p\n\x10GetGenerationRun\x12/.cultivar.generation.v1.GetGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x01\x12\x81\x01\n\x12ListGenerationRuns\x12\x31.cultivar.generation.v1.ListGenerationRunsRequest\x1a\x32.cultivar.generation.v1.ListGenerationRunsResponse\"\x04\x88\x80\x19\x01\x12v\n\x12WatchGenerationRun\x12\x31.cultivar.generation.v1.WatchGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x01\x30\x01\x12v\n\x13\x43\x61ncelGenerationRun\x12\x32.cultivar.generation.v1.CancelGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x04\x12`\n\x07Preview\x12&.cultivar.generation.v1.PreviewRequest\x1a\'.cultivar.generation.v1.PreviewResponse\"\x04\x88\x80\x19\x04\x12u\n\x0eListStrategies\x12-.cultivar.generation.v1.ListStrategiesRequest\x1a..cultivar.generation.v1.ListStrategiesResponse\"\x04\x88\x80\x19\x01\x12\x61\n\x0c\x43reatePrompt\x12+.cultivar.generation.v1.CreatePromptRequest\x1a\x1e.cultivar.generation.v1.Prompt\"\x04\x88\x80\x19\x04\x12[\n\tGetPrompt\x12(.cultivar.generation.v1.GetPromptRequest\x1a\x1e.cultivar.generation.v1.Prompt\"\x04\x88\x80\x19\x01\x12l\n\x0bListPrompts\x12*.cultivar.generation.v1.ListPromptsRequest\x1a+.cultivar.generation.v1.ListPromptsResponse\"\x04\x88\x80\x19\x01\x12h\n\x0fRegisterTeacher\x12..cultivar.generation.v1.RegisterTeacherRequest\x1a\x1f.cultivar.generation.v1.Teacher\"\x04\x88\x80\x19\x04\x12^\n\nGetTeacher\x12).cultivar.generation.v1.GetTeacherRequest\x1a\x1f.cultivar.generation.v1.Teacher\"\x04\x88\x80\x19\x01\x12o\n\x0cListTeachers\x12+.cultivar.generation.v1.ListTeachersRequest\x1a,.cultivar.generation.v1.ListTeachersResponse\"\x04\x88\x80\x19\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cultivar/generation/v1/generation.proto\x12\x16\x63ultivar.generation.v1\x1a\x1d\x63ultivar/audit/v1/audit.proto\x1a\x1b\x63ultivar/auth/v1/auth.proto\x1a!cultivar/example/v1/example.proto\x1a\x19\x63ultivar/run/v1/run.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x0bStrategyUse\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\'\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"\xe6\x01\n\x0eGenerationSpec\x12\r\n\x05seeds\x18\x01 \x01(\t\x12\'\n\x04task\x18\x02 \x01(\x0b\x32\x19.cultivar.example.v1.Task\x12\x37\n\nstrategies\x18\x03 \x03(\x0b\x32#.cultivar.generation.v1.StrategyUse\x12\x0f\n\x07teacher\x18\x04 \x01(\t\x12\x13\n\x0brandom_seed\x18\x05 \x01(\x03\x12\r\n\x05round\x18\x06 \x01(\x05\x12.\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x1e.cultivar.generation.v1.Budget\"&\n\x06\x42udget\x12\x0e\n\x06tokens\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x02 \x01(\x01\"\xaa\x01\n\rGenerationRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x03run\x18\x02 \x01(\x0b\x32\x14.cultivar.run.v1.Run\x12\x34\n\x04spec\x18\x03 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\x12\x12\n\ncandidates\x18\x04 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x05 \x01(\t\x12\x0f\n\x07stopped\x18\x06 \x01(\t\"v\n\x1a\x43reateGenerationRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\'\n\x17GetGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x19ListGenerationRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"u\n\x1aListGenerationRunsResponse\x12>\n\x0fgeneration_runs\x18\x01 \x03(\x0b\x32%.cultivar.generation.v1.GenerationRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19WatchGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x1a\x43\x61ncelGenerationRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0ePreviewRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32&.cultivar.generation.v1.GenerationSpec\"r\n\x0bPreviewCall\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\x12\x30\n\ncandidates\x18\x03 \x03(\x0b\x32\x1c.cultivar.example.v1.Example\x12\x11\n\tmalformed\x18\x04 \x03(\t\"E\n\x0fPreviewResponse\x12\x32\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32#.cultivar.generation.v1.PreviewCall\"\'\n\x15ListStrategiesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\xa7\x02\n\x08Strategy\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\rparams_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x64\x65\x66\x61ult_prompt\x18\x04 \x01(\t\x12,\n\x05tasks\x18\x05 \x03(\x0e\x32\x1d.cultivar.example.v1.TaskKind\x12:\n\x05names\x18\x06 \x03(\x0b\x32+.cultivar.generation.v1.Strategy.NamesEntry\x12\x14\n\x0ckeeps_inputs\x18\x07 \x01(\x08\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x16ListStrategiesResponse\x12\x34\n\nstrategies\x18\x01 \x03(\x0b\x32 .cultivar.generation.v1.Strategy\"\x9d\x02\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x30\n\x04\x66orm\x18\x03 \x01(\x0e\x32\".cultivar.generation.v1.PromptForm\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08strategy\x18\x08 \x01(\t\x12\'\n\x06params\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06parent\x18\n \x01(\t\x12\x0f\n\x07\x66inding\x18\x0b \x01(\t\"|\n\x13\x43reatePromptRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tprompt_id\x18\x02 \x01(\t\x12.\n\x06prompt\x18\x03 \x01(\x0b\x32\x1e.cultivar.generation.v1.Prompt\x12\x12\n\nrequest_id\x18\x04 \x01(\t\" \n\x10GetPromptRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x12ListPromptsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"F\n\x13ListPromptsResponse\x12/\n\x07prompts\x18\x01 \x03(\x0b\x32\x1e.cultivar.generation.v1.Prompt\"3\n\x12\x44iffPromptsRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\"\x9a\x01\n\nPromptDiff\x12-\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1e.cultivar.generation.v1.Prompt\x12.\n\x06second\x18\x02 \x01(\x0b\x32\x1e.cultivar.generation.v1.Prompt\x12\x15\n\rtemplate_diff\x18\x03 \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\x04 \x03(\t\"&\n\x16GetPromptReportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc9\x02\n\x0bPromptYield\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x16\n\x0egeneration_run\x18\x02 \x01(\t\x12?\n\x06\x63ounts\x18\x03 \x03(\x0b\x32/.cultivar.generation.v1.PromptYield.CountsEntry\x12\x41\n\x07reasons\x18\x04 \x03(\x0b\x32\x30.cultivar.generation.v1.PromptYield.ReasonsEntry\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a.\n\x0cReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"C\n\x0cPromptReport\x12\x33\n\x06yields\x18\x01 \x03(\x0b\x32#.cultivar.generation.v1.PromptYield\"\x89\x03\n\x07Teacher\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\t\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05top_p\x18\x06 \x01(\x01\x12\x12\n\nmax_tokens\x18\x07 \x01(\x05\x12\x13\n\x0b\x63oncurrency\x18\x08 \x01(\x05\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprompt_price\x18\n \x01(\x01\x12\x18\n\x10\x63ompletion_price\x18\x0b \x01(\x01\x12\x17\n\x0ftimeout_seconds\x18\x0c \x01(\x01\x12\r\n\x05proxy\x18\r \x01(\t\x12\x0f\n\x07\x63\x61_file\x18\x0e \x01(\t\x12\x0f\n\x07licence\x18\x0f \x01(\t\x12\x33\n\x05probe\x18\x10 \x01(\x0b\x32$.cultivar.generation.v1.TeacherProbeB\x0e\n\x0c_temperature\"\x89\x01\n\x0cTeacherProbe\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.cultivar.generation.v1.TeacherState\x12\x10\n\x08problems\x18\x02 \x03(\t\x12\x17\n\x0flatency_seconds\x18\x03 \x01(\x01\x12\x19\n\x11tokens_per_second\x18\x04 \x01(\x01\"\x96\x01\n\x16RegisterTeacherRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nteacher_id\x18\x02 \x01(\t\x12\x30\n\x07teacher\x18\x03 \x01(\x0b\x32\x1f.cultivar.generation.v1.Teacher\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x12\n\nskip_probe\x18\x05 \x01(\x08\"!\n\x11GetTeacherRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x13ListTeachersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"I\n\x14ListTeachersResponse\x12\x31\n\x08teachers\x18\x01 \x03(\x0b\x32\x1f.cultivar.generation.v1.Teacher*]\n\nPromptForm\x12\x1b\n\x17PROMPT_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PROMPT_FORM_CHAT\x10\x01\x12\x1c\n\x18PROMPT_FORM_CONTINUATION\x10\x02*v\n\x0cTeacherState\x12\x1d\n\x19TEACHER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TEACHER_STATE_FINE\x10\x01\x12\x16\n\x12TEACHER_STATE_POOR\x10\x02\x12\x17\n\x13TEACHER_STATE_WRONG\x10\x03\x32\xd7\r\n\x11GenerationService\x12v\n\x13\x43reateGenerationRun\x12\x32.cultivar.generation.v1.CreateGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x04\x12p\n\x10GetGenerationRun\x12/.cultivar.generation.v1.GetGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x01\x12\x81\x01\n\x12ListGenerationRuns\x12\x31.cultivar.generation.v1.ListGenerationRunsRequest\x1a\x32.cultivar.generation.v1.ListGenerationRunsResponse\"\x04\x88\x80\x19\x01\x12v\n\x12WatchGenerationRun\x12\x31.cultivar.generation.v1.WatchGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x01\x30\x01\x12v\n\x13\x43\x61ncelGenerationRun\x12\x32.cultivar.generation.v1.CancelGenerationRunRequest\x1a%.cultivar.generation.v1.GenerationRun\"\x04\x88\x80\x19\x04\x12`\n\x07Preview\x12&.cultivar.generation.v1.PreviewRequest\x1a\'.cultivar.generation.v1.PreviewResponse\"\x04\x88\x80\x19\x04\x12u\n\x0eListStrategies\x12-.cultivar.generation.v1.ListStrategiesRequest\x1a..cultivar.generation.v1.ListStrategiesResponse\"\x04\x88\x80\x19\x01\x12\x61\n\x0c\x43reatePrompt\x12+.cultivar.generation.v1.CreatePromptRequest\x1a\x1e.cultivar.generation.v1.Prompt\"\x04\x88\x80\x19\x04\x12[\n\tGetPrompt\x12(.cultivar.generation.v1.GetPromptRequest\x1a\x1e.cultivar.generation.v1.Prompt\"\x04\x88\x80\x19\x01\x12l\n\x0bListPrompts\x12*.cultivar.generation.v1.ListPromptsRequest\x1a+.cultivar.generation.v1.ListPromptsResponse\"\x04\x88\x80\x19\x01\x12\x63\n\x0b\x44iffPrompts\x12*.cultivar.generation.v1.DiffPromptsRequest\x1a\".cultivar.generation.v1.PromptDiff\"\x04\x88\x80\x19\x01\x12m\n\x0fGetPromptReport\x12..cultivar.generation.v1.GetPromptReportRequest\x1a$.cultivar.generation.v1.PromptReport\"\x04\x88\x80\x19\x01\x12h\n\x0fRegisterTeacher\x12..cultivar.generation.v1.RegisterTeacherRequest\x1a\x1f.cultivar.generation.v1.Teacher\"\x04\x88\x80\x19\x04\x12^\n\nGetTeacher\x12).cultivar.generation.v1.GetTeacherRequest\x1a\x1f.cultivar.generation.v1.Teacher\"\x04\x88\x80\x19\x01\x12o\n\x0cListTeachers\x12+.cultivar.generation.v1.ListTeachersRequest\x1a,.cultivar.generation.v1.ListTeachersResponse\"\x04\x88\x80\x19\x01\x12N\n\x05\x41udit\x12\x1f.cultivar.audit.v1.AuditRequest\x1a\x1e.cultivar.audit.v1.AuditReport\"\x04\x88\x80\x19\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.generation.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STRATEGY_NAMESENTRY']._loaded_options = None
+  _globals['_STRATEGY_NAMESENTRY']._serialized_options = b'8\001'
+  _globals['_PROMPTYIELD_COUNTSENTRY']._loaded_options = None
+  _globals['_PROMPTYIELD_COUNTSENTRY']._serialized_options = b'8\001'
+  _globals['_PROMPTYIELD_REASONSENTRY']._loaded_options = None
+  _globals['_PROMPTYIELD_REASONSENTRY']._serialized_options = b'8\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['CreateGenerationRun']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['CreateGenerationRun']._serialized_options = b'\210\200\031\004'
   _globals['_GENERATIONSERVICE'].methods_by_name['GetGenerationRun']._loaded_options = None
@@ -57,6 +63,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['GetPrompt']._serialized_options = b'\210\200\031\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['ListPrompts']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['ListPrompts']._serialized_options = b'\210\200\031\001'
+  _globals['_GENERATIONSERVICE'].methods_by_name['DiffPrompts']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['DiffPrompts']._serialized_options = b'\210\200\031\001'
+  _globals['_GENERATIONSERVICE'].methods_by_name['GetPromptReport']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['GetPromptReport']._serialized_options = b'\210\200\031\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['RegisterTeacher']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['RegisterTeacher']._serialized_options = b'\210\200\031\004'
   _globals['_GENERATIONSERVICE'].methods_by_name['GetTeacher']._loaded_options = None
@@ -65,10 +75,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['ListTeachers']._serialized_options = b'\210\200\031\001'
   _globals['_GENERATIONSERVICE'].methods_by_name['Audit']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['Audit']._serialized_options = b'\210\200\031\001'
-  _globals['_PROMPTFORM']._serialized_start=3077
-  _globals['_PROMPTFORM']._serialized_end=3170
-  _globals['_TEACHERSTATE']._serialized_start=3172
-  _globals['_TEACHERSTATE']._serialized_end=3290
+  _globals['_PROMPTFORM']._serialized_start=3995
+  _globals['_PROMPTFORM']._serialized_end=4088
+  _globals['_TEACHERSTATE']._serialized_start=4090
+  _globals['_TEACHERSTATE']._serialized_end=4208
   _globals['_STRATEGYUSE']._serialized_start=252
   _globals['_STRATEGYUSE']._serialized_end=355
   _globals['_GENERATIONSPEC']._serialized_start=358
@@ -97,32 +107,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREVIEWRESPONSE']._serialized_end=1527
   _globals['_LISTSTRATEGIESREQUEST']._serialized_start=1529
   _globals['_LISTSTRATEGIESREQUEST']._serialized_end=1568
-  _globals['_STRATEGY']._serialized_start=1570
-  _globals['_STRATEGY']._serialized_end=1691
-  _globals['_LISTSTRATEGIESRESPONSE']._serialized_start=1693
-  _globals['_LISTSTRATEGIESRESPONSE']._serialized_end=1771
-  _globals['_PROMPT']._serialized_start=1774
-  _globals['_PROMPT']._serialized_end=1967
-  _globals['_CREATEPROMPTREQUEST']._serialized_start=1969
-  _globals['_CREATEPROMPTREQUEST']._serialized_end=2093
-  _globals['_GETPROMPTREQUEST']._serialized_start=2095
-  _globals['_GETPROMPTREQUEST']._serialized_end=2127
-  _globals['_LISTPROMPTSREQUEST']._serialized_start=2129
-  _globals['_LISTPROMPTSREQUEST']._serialized_end=2165
-  _globals['_LISTPROMPTSRESPONSE']._serialized_start=2167
-  _globals['_LISTPROMPTSRESPONSE']._serialized_end=2237
-  _globals['_TEACHER']._serialized_start=2240
-  _globals['_TEACHER']._serialized_end=2633
-  _globals['_TEACHERPROBE']._serialized_start=2636
-  _globals['_TEACHERPROBE']._serialized_end=2773
-  _globals['_REGISTERTEACHERREQUEST']._serialized_start=2776
-  _globals['_REGISTERTEACHERREQUEST']._serialized_end=2926
-  _globals['_GETTEACHERREQUEST']._serialized_start=2928
-  _globals['_GETTEACHERREQUEST']._serialized_end=2961
-  _globals['_LISTTEACHERSREQUEST']._serialized_start=2963
-  _globals['_LISTTEACHERSREQUEST']._serialized_end=3000
-  _globals['_LISTTEACHERSRESPONSE']._serialized_start=3002
-  _globals['_LISTTEACHERSRESPONSE']._serialized_end=3075
-  _globals['_GENERATIONSERVICE']._serialized_start=3293
-  _globals['_GENERATIONSERVICE']._serialized_end=4832
+  _globals['_STRATEGY']._serialized_start=1571
+  _globals['_STRATEGY']._serialized_end=1866
+  _globals['_STRATEGY_NAMESENTRY']._serialized_start=1822
+  _globals['_STRATEGY_NAMESENTRY']._serialized_end=1866
+  _globals['_LISTSTRATEGIESRESPONSE']._serialized_start=1868
+  _globals['_LISTSTRATEGIESRESPONSE']._serialized_end=1946
+  _globals['_PROMPT']._serialized_start=1949
+  _globals['_PROMPT']._serialized_end=2234
+  _globals['_CREATEPROMPTREQUEST']._serialized_start=2236
+  _globals['_CREATEPROMPTREQUEST']._serialized_end=2360
+  _globals['_GETPROMPTREQUEST']._serialized_start=2362
+  _globals['_GETPROMPTREQUEST']._serialized_end=2394
+  _globals['_LISTPROMPTSREQUEST']._serialized_start=2396
+  _globals['_LISTPROMPTSREQUEST']._serialized_end=2432
+  _globals['_LISTPROMPTSRESPONSE']._serialized_start=2434
+  _globals['_LISTPROMPTSRESPONSE']._serialized_end=2504
+  _globals['_DIFFPROMPTSREQUEST']._serialized_start=2506
+  _globals['_DIFFPROMPTSREQUEST']._serialized_end=2557
+  _globals['_PROMPTDIFF']._serialized_start=2560
+  _globals['_PROMPTDIFF']._serialized_end=2714
+  _globals['_GETPROMPTREPORTREQUEST']._serialized_start=2716
+  _globals['_GETPROMPTREPORTREQUEST']._serialized_end=2754
+  _globals['_PROMPTYIELD']._serialized_start=2757
+  _globals['_PROMPTYIELD']._serialized_end=3086
+  _globals['_PROMPTYIELD_COUNTSENTRY']._serialized_start=2993
+  _globals['_PROMPTYIELD_COUNTSENTRY']._serialized_end=3038
+  _globals['_PROMPTYIELD_REASONSENTRY']._serialized_start=3040
+  _globals['_PROMPTYIELD_REASONSENTRY']._serialized_end=3086
+  _globals['_PROMPTREPORT']._serialized_start=3088
+  _globals['_PROMPTREPORT']._serialized_end=3155
+  _globals['_TEACHER']._serialized_start=3158
+  _globals['_TEACHER']._serialized_end=3551
+  _globals['_TEACHERPROBE']._serialized_start=3554
+  _globals['_TEACHERPROBE']._serialized_end=3691
+  _globals['_REGISTERTEACHERREQUEST']._serialized_start=3694
+  _globals['_REGISTERTEACHERREQUEST']._serialized_end=3844
+  _globals['_GETTEACHERREQUEST']._serialized_start=3846
+  _globals['_GETTEACHERREQUEST']._serialized_end=3879
+  _globals['_LISTTEACHERSREQUEST']._serialized_start=3881
+  _globals['_LISTTEACHERSREQUEST']._serialized_end=3918
+  _globals['_LISTTEACHERSRESPONSE']._serialized_start=3920
+  _globals['_LISTTEACHERSRESPONSE']._serialized_end=3993
+  _globals['_GENERATIONSERVICE']._serialized_start=4211
+  _globals['_GENERATIONSERVICE']._serialized_end=5962
 # @@protoc_insertion_point(module_scope)

@@ -86,14 +86,14 @@ class StrategyUse(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
-    """The strategy: a name that ListStrategies gives."""
+    """The strategy: a name that ListStrategies gives; may be empty where the prompt names its own."""
     prompt: _builtins.str
     """The prompt, `projects/{project}/prompts/{prompt}` with `@{version}` for one version; empty for the strategy's own."""
     count: _builtins.int
     """The most candidates to ask for, 1 or more."""
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
-        """Its parameters; unknown keys are refused, absent ones take their defaults."""
+        """Its parameters; unknown keys are refused, absent ones are those of the prompt or else take their defaults."""
 
     def __init__(
         self,
@@ -509,19 +509,52 @@ class Strategy(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class NamesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STRATEGY_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
     DEFAULT_PROMPT_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    KEEPS_INPUTS_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
     """The name that a run gives."""
     description: _builtins.str
     """What it does, in a sentence."""
     default_prompt: _builtins.str
     """The prompt that it uses when none is given."""
+    keeps_inputs: _builtins.bool
+    """Whether its candidates have the inputs of their seeds, so that they are not to be compared with these."""
     @_builtins.property
     def params_schema(self) -> _struct_pb2.Struct:
         """The JSON schema of its parameters."""
+
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedScalarFieldContainer[_example_pb2.TaskKind.ValueType]:
+        """The kinds of task that it works for."""
+
+    @_builtins.property
+    def names(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What a template may name, each with what it is; beside these always `axes`."""
 
     def __init__(
         self,
@@ -530,10 +563,13 @@ class Strategy(_message.Message):
         description: _builtins.str = ...,
         params_schema: _struct_pb2.Struct | None = ...,
         default_prompt: _builtins.str = ...,
+        tasks: _abc.Iterable[_example_pb2.TaskKind.ValueType] | None = ...,
+        names: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        keeps_inputs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params_schema", b"params_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "params_schema", b"params_schema", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "keeps_inputs", b"keeps_inputs", "names", b"names", "params_schema", b"params_schema", "strategy", b"strategy", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -576,6 +612,10 @@ class Prompt(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/prompts/{prompt}@{version}`."""
     version: _builtins.int
@@ -587,10 +627,20 @@ class Prompt(_message.Message):
     description: _builtins.str
     """What it is for, in a sentence."""
     digest: _builtins.str
-    """SHA-256 over form and template, in hexadecimal."""
+    """SHA-256 over form, template and, where set, strategy and parameters, in hexadecimal."""
+    strategy: _builtins.str
+    """The strategy that it was written for; empty for any. With one, a template that names what it does not give is refused."""
+    parent: _builtins.str
+    """The version that it amends, by name; empty for none."""
+    finding: _builtins.str
+    """What the reviews of that version showed, which this one is to mend; empty for none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the version was made; absent for those that ship with Cultivar."""
+
+    @_builtins.property
+    def params(self) -> _struct_pb2.Struct:
+        """Parameters of the strategy that a run takes with it, unless it gives others."""
 
     def __init__(
         self,
@@ -602,10 +652,14 @@ class Prompt(_message.Message):
         description: _builtins.str = ...,
         digest: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        strategy: _builtins.str = ...,
+        params: _struct_pb2.Struct | None = ...,
+        parent: _builtins.str = ...,
+        finding: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "digest", b"digest", "form", b"form", "name", b"name", "template", b"template", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "digest", b"digest", "finding", b"finding", "form", b"form", "name", b"name", "params", b"params", "parent", b"parent", "strategy", b"strategy", "template", b"template", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,7 +683,7 @@ class CreatePromptRequest(_message.Message):
     """Makes the call repeatable, as in CreateGenerationRun."""
     @_builtins.property
     def prompt(self) -> Global___Prompt:
-        """The form, template and description; the other fields are not read."""
+        """The prompt; its name, version, digest and time are not read."""
 
     def __init__(
         self,
@@ -714,6 +768,202 @@ class ListPromptsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPromptsResponse: _TypeAlias = ListPromptsResponse  # noqa: Y015
+
+@_typing.final
+class DiffPromptsRequest(_message.Message):
+    """Asks how two versions differ."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """`projects/{project}/prompts/{prompt}`, with `@{version}` for one version."""
+    second: _builtins.str
+    """The same for the other, of the same project."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffPromptsRequest: _TypeAlias = DiffPromptsRequest  # noqa: Y015
+
+@_typing.final
+class PromptDiff(_message.Message):
+    """How two versions differ."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    TEMPLATE_DIFF_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELDS_FIELD_NUMBER: _builtins.int
+    template_diff: _builtins.str
+    """The templates as a unified diff; empty where they are the same."""
+    @_builtins.property
+    def first(self) -> Global___Prompt:
+        """The first."""
+
+    @_builtins.property
+    def second(self) -> Global___Prompt:
+        """The second."""
+
+    @_builtins.property
+    def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else differs: form, strategy, params, description."""
+
+    def __init__(
+        self,
+        *,
+        first: Global___Prompt | None = ...,
+        second: Global___Prompt | None = ...,
+        template_diff: _builtins.str = ...,
+        changed_fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_fields", b"changed_fields", "first", b"first", "second", b"second", "template_diff", b"template_diff"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromptDiff: _TypeAlias = PromptDiff  # noqa: Y015
+
+@_typing.final
+class GetPromptReportRequest(_message.Message):
+    """Asks what a prompt gave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/prompts/{prompt}`; all its versions are told, whichever is named."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPromptReportRequest: _TypeAlias = GetPromptReportRequest  # noqa: Y015
+
+@_typing.final
+class PromptYield(_message.Message):
+    """What one version of a prompt gave in one run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    GENERATION_RUN_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    """The version, by name."""
+    generation_run: _builtins.str
+    """The run, by name."""
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Calls answered and failed, candidates, and malformed pieces."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Why pieces were malformed and calls failed, the 50 commonest by themselves."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the run last added to it."""
+
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.str = ...,
+        generation_run: _builtins.str = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation_run", b"generation_run", "prompt", b"prompt", "reasons", b"reasons", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromptYield: _TypeAlias = PromptYield  # noqa: Y015
+
+@_typing.final
+class PromptReport(_message.Message):
+    """What a prompt gave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def yields(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptYield]:
+        """One for each version and run, the newest first, of the last 100."""
+
+    def __init__(
+        self,
+        *,
+        yields: _abc.Iterable[Global___PromptYield] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["yields", b"yields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromptReport: _TypeAlias = PromptReport  # noqa: Y015
 
 @_typing.final
 class Teacher(_message.Message):

@@ -86,6 +86,16 @@ class GenerationServiceStub:
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsRequest.SerializeToString,
                 response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsResponse.FromString,
                 _registered_method=True)
+        self.DiffPrompts = channel.unary_unary(
+                '/cultivar.generation.v1.GenerationService/DiffPrompts',
+                request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.DiffPromptsRequest.SerializeToString,
+                response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.FromString,
+                _registered_method=True)
+        self.GetPromptReport = channel.unary_unary(
+                '/cultivar.generation.v1.GenerationService/GetPromptReport',
+                request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.SerializeToString,
+                response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.FromString,
+                _registered_method=True)
         self.RegisterTeacher = channel.unary_unary(
                 '/cultivar.generation.v1.GenerationService/RegisterTeacher',
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RegisterTeacherRequest.SerializeToString,
@@ -182,6 +192,20 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiffPrompts(self, request, context):
+        """Says how two versions of prompts differ.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPromptReport(self, request, context):
+        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RegisterTeacher(self, request, context):
         """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
         and returns what came of them. A teacher is registered whatever it answers.
@@ -263,6 +287,16 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.ListPrompts,
                     request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsRequest.FromString,
                     response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsResponse.SerializeToString,
+            ),
+            'DiffPrompts': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffPrompts,
+                    request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.DiffPromptsRequest.FromString,
+                    response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.SerializeToString,
+            ),
+            'GetPromptReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPromptReport,
+                    request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.FromString,
+                    response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.SerializeToString,
             ),
             'RegisterTeacher': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterTeacher,
@@ -556,6 +590,60 @@ class GenerationService:
             '/cultivar.generation.v1.GenerationService/ListPrompts',
             cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsRequest.SerializeToString,
             cultivar_dot_generation_dot_v1_dot_generation__pb2.ListPromptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffPrompts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.generation.v1.GenerationService/DiffPrompts',
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.DiffPromptsRequest.SerializeToString,
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPromptReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.generation.v1.GenerationService/GetPromptReport',
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.SerializeToString,
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,10 @@ class GenerationServiceStub:
     """Returns a version of a prompt, or the newest."""
     ListPrompts: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListPromptsRequest, _generation_pb2.ListPromptsResponse]
     """Lists the newest version of each prompt of a project and of those that ship with Cultivar."""
+    DiffPrompts: _grpc.UnaryUnaryMultiCallable[_generation_pb2.DiffPromptsRequest, _generation_pb2.PromptDiff]
+    """Says how two versions of prompts differ."""
+    GetPromptReport: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetPromptReportRequest, _generation_pb2.PromptReport]
+    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
     RegisterTeacher: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]
     """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
     and returns what came of them. A teacher is registered whatever it answers.
@@ -90,6 +94,10 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Returns a version of a prompt, or the newest."""
     ListPrompts: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListPromptsRequest, _generation_pb2.ListPromptsResponse]  # type: ignore[assignment]
     """Lists the newest version of each prompt of a project and of those that ship with Cultivar."""
+    DiffPrompts: _aio.UnaryUnaryMultiCallable[_generation_pb2.DiffPromptsRequest, _generation_pb2.PromptDiff]  # type: ignore[assignment]
+    """Says how two versions of prompts differ."""
+    GetPromptReport: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetPromptReportRequest, _generation_pb2.PromptReport]  # type: ignore[assignment]
+    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
     RegisterTeacher: _aio.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]  # type: ignore[assignment]
     """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
     and returns what came of them. A teacher is registered whatever it answers.
@@ -183,6 +191,22 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.ListPromptsResponse, _abc.Awaitable[_generation_pb2.ListPromptsResponse]]:
         """Lists the newest version of each prompt of a project and of those that ship with Cultivar."""
+
+    @_abc_1.abstractmethod
+    def DiffPrompts(
+        self,
+        request: _generation_pb2.DiffPromptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.PromptDiff, _abc.Awaitable[_generation_pb2.PromptDiff]]:
+        """Says how two versions of prompts differ."""
+
+    @_abc_1.abstractmethod
+    def GetPromptReport(
+        self,
+        request: _generation_pb2.GetPromptReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.PromptReport, _abc.Awaitable[_generation_pb2.PromptReport]]:
+        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
 
     @_abc_1.abstractmethod
     def RegisterTeacher(

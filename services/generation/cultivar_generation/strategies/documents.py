@@ -1,0 +1,76 @@
+"""documents: one passage of a text file in, questions that it answers and their answers out, the passage as evidence.
+
+The seeds are passages: the import of a text or Markdown file cuts them.
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import ClassVar
+
+from cultivar_records import Example, TaskKind, TaskSpec
+from cultivar_texts import words
+from pydantic import Field
+
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
+from cultivar_generation.strategies.reading import read_fields
+
+FIELDS = {"question": ("question", "q"), "answer": ("answer", "a", "response")}
+
+
+class DocumentsConfig(StrategyConfig):
+    """How many pairs a passage gives, and how far their answers must lie in it."""
+
+    per_call: int = Field(3, ge=1, le=16, description="Pairs that one call is asked for.")
+    grounded: float = Field(
+        0.5, ge=0, le=1, description="The least share of an answer's words that the passage must hold; 0 for any."
+    )
+    with_passage: bool = Field(
+        False, description="Whether the passage stands before the question, to train a model that is given passages."
+    )
+
+
+class Documents:
+    """Asks and answers what a passage says."""
+
+    description = "Writes questions that a passage of a text file answers, with their answers; the passage is evidence."
+    default_prompt = "documents"
+    tasks = (TaskKind.INSTRUCTION,)
+    names: ClassVar[Mapping[str, str]] = {
+        "passage": "the passage",
+        "count": "pairs to write",
+        "task": "the task, with kind and instruction",
+    }
+    keeps_inputs = False
+    Config = DocumentsConfig
+
+    def per_call(self, config: DocumentsConfig) -> int:
+        """Returns how many pairs one call is asked for."""
+        return config.per_call
+
+    def plan(
+        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: DocumentsConfig, random: Random
+    ) -> Plan:
+        """Plans the questions of the next passage, round and round."""
+        seed = seeds[number % len(seeds)]
+        return Plan((seed,), {"passage": seed.text, "count": config.per_call, "task": task})
+
+    def read(self, answer: str, plan: Plan, task: TaskSpec, config: DocumentsConfig, cut: bool) -> Drafts:
+        """Reads pairs of question and answer, up to the number asked for."""
+        passage, drafts = plan.seeds[0].text, Drafts()
+        records = read_fields(answer, FIELDS, cut)[: config.per_call]
+        for record in records:
+            question, reply = record.get("question", ""), record.get("answer", "")
+            if not question or not reply:
+                drafts.malformed.append("a pair has no question or no answer")
+            elif shared(reply, passage) < config.grounded:
+                drafts.malformed.append("an answer says what the passage does not")
+            else:
+                text = f"{passage}\n\n{question}" if config.with_passage else question
+                drafts.good.append(Draft(text, reply, evidence=(passage,)))
+        return drafts if records else Drafts(malformed=["the answer holds no whole pair"])
+
+
+def shared(part: str, whole: str) -> float:
+    """Computes the share of the distinct words of a text that another holds too, 0 to 1; 0 for a text without words."""
+    ours = set(words(part))
+    return len(ours & set(words(whole))) / len(ours) if ours else 0.0

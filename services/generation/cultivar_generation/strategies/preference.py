@@ -1,0 +1,85 @@
+"""preference: one seed in, a chosen and a rejected answer to it out.
+
+The chosen answer is the seed's own (a person wrote it, the teacher writes a worse one with a given flaw), or both are
+the teacher's.
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import ClassVar, Literal
+
+from cultivar_records import Example, TaskKind, TaskSpec
+from pydantic import Field
+
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
+from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields
+
+FIELDS = {
+    "chosen": ("chosen", "better", "good", "better answer", "good answer"),
+    "rejected": ("rejected", "worse", "bad", "worse answer", "bad answer"),
+}
+FLAWS = (
+    "it leaves out what matters most",
+    "it states something that is not true",
+    "it does not do what was asked",
+    "it is vague and says little",
+    "it is rude",
+)
+
+
+class PreferenceConfig(StrategyConfig):
+    """Where the chosen answer comes from, and what is wrong with the other."""
+
+    chosen: Literal["seed", "teacher"] = Field(
+        "seed",
+        description="Whose the chosen answer is: the seed's own, or one that the teacher writes beside the other.",
+    )
+    flaws: tuple[str, ...] = Field(FLAWS, min_length=1, description="What is wrong with a rejected answer, in turn.")
+
+
+class Preference:
+    """Writes pairs of answers."""
+
+    description = "Writes to the instruction of a seed a chosen and a rejected answer."
+    default_prompt = "preference"
+    tasks = (TaskKind.INSTRUCTION, TaskKind.CODE)
+    names: ClassVar[Mapping[str, str]] = {
+        "text": "what the seed asks",
+        "answer": "the seed's own answer",
+        "flaw": "what is to be wrong with the rejected answer",
+        "chosen": "whose the chosen answer is, seed or teacher",
+        "task": "the task, with kind and instruction",
+    }
+    keeps_inputs = True
+    Config = PreferenceConfig
+
+    def per_call(self, config: PreferenceConfig) -> int:
+        """Returns 1: an answer is one pair."""
+        return 1
+
+    def plan(
+        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: PreferenceConfig, random: Random
+    ) -> Plan:
+        """Plans the pair of the next seed, round and round; each round of the seeds has another flaw for a seed."""
+        seed = seeds[number % len(seeds)]
+        flaw = config.flaws[(number + number // len(seeds)) % len(config.flaws)]
+        variables = {"text": seed.text, "answer": seed.answer, "flaw": flaw, "chosen": config.chosen, "task": task}
+        return Plan((seed,), variables)
+
+    def read(self, answer: str, plan: Plan, task: TaskSpec, config: PreferenceConfig, cut: bool) -> Drafts:
+        """Reads the rejected answer, or both; two that are alike are no pair."""
+        seed = plan.seeds[0]
+        if config.chosen == "seed":
+            chosen, rejected = seed.answer, plain(answer)
+        else:
+            record = next(iter(read_fields(answer, FIELDS)), {})
+            chosen, rejected = record.get("chosen", ""), record.get("rejected", "")
+        if cut:
+            return Drafts(malformed=[CUT])
+        if not answer.strip():
+            return Drafts(malformed=[EMPTY])
+        if not chosen.strip() or not rejected:
+            return Drafts(malformed=["a chosen or a rejected answer is missing"])
+        if " ".join(chosen.split()).lower() == " ".join(rejected.split()).lower():
+            return Drafts(malformed=["the rejected answer is the chosen one"])
+        return Drafts(good=[Draft(seed.text, chosen, seed.prompt, tests=seed.tests, rejected=rejected)])

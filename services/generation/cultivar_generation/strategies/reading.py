@@ -1,0 +1,99 @@
+"""Tolerant reading of answers: JSON with or without a fence, named sections however they are marked, plain texts.
+
+Small teachers put what is asked for in bold, under a heading or into JSON as they like; each of these is read.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+LEAD = re.compile(
+    r"^(?:(?:sure|certainly|of course|here(?:'s| is| are)|rewritten|paraphrase)\b[^\n:]{0,80}"
+    r"|answer|response|translation):\s*",
+    re.IGNORECASE,
+)
+TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+CUT = "the answer was cut at its greatest length"
+EMPTY = "the answer is empty"
+
+
+def plain(answer: str) -> str:
+    """Returns an answer as one text: without a lead such as "Here is …:" and without quotation marks around it."""
+    text = LEAD.sub("", answer.strip()).strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
+        text = text[1:-1].strip()
+    return text
+
+
+def read_json(answer: str) -> Any:
+    """Returns the first JSON object or list in an answer, also in a fence or with commas too many; None if none is."""
+    fenced = FENCE.search(answer)
+    for text in (fenced.group(2), answer) if fenced else (answer,):
+        start = next((place for place, mark in enumerate(text) if mark in "{["), None)
+        if start is None:
+            continue
+        for form in (text[start:], TRAILING_COMMA.sub(r"\1", text[start:])):
+            try:
+                return json.JSONDecoder().raw_decode(form)[0]
+            except (ValueError, RecursionError):
+                continue
+    return None
+
+
+def read_fields(answer: str, names: Mapping[str, Sequence[str]], cut: bool = False) -> list[dict[str, str]]:
+    """Reads the records of an answer: each has some of the named fields, and begins where its first name comes again.
+
+    `names` gives the words by which a field may be marked, in lower case. Fields are read from JSON (an object, a list
+    of them, or a list of them under one key), or from sections such as `Question:`, `**Question 2:**`, `### Question`.
+    The last record of an answer that was `cut` is left out, unless it is JSON, which cannot be read when cut.
+    """
+    records = [_of_json(one, names) for one in _objects(read_json(answer))]
+    if any(records):
+        return [record for record in records if record]
+    found = _of_sections(answer, names)
+    return found[:-1] if cut else found
+
+
+def fenced(text: str) -> str:
+    """Returns the code of the first fence in a text, or the text where there is none."""
+    match = FENCE.search(text)
+    return (match.group(2) if match else text).strip("\n").rstrip()
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, dict):
+        inner = next((part for part in value.values() if isinstance(part, list) and len(value) == 1), None)
+        return _objects(inner) if inner else [value]
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _of_json(given: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    values = {str(key).strip().lower(): value for key, value in given.items()}
+    record = {}
+    for name, words in names.items():
+        value = next((values[word] for word in words if word in values), None)
+        if isinstance(value, list):
+            value = "\n".join(str(part) for part in value)
+        if value is not None and not isinstance(value, dict):
+            record[name] = str(value).strip()
+    return record
+
+
+def _of_sections(answer: str, names: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    words = "|".join(re.escape(word) for group in names.values() for word in group)
+    mark = re.compile(
+        rf"^[ \t]*(?:\d{{1,3}}[.)][ \t]*)?[*_# \t]*\b({words})\b[ \t]*#?\d{{0,3}}[*_]*[ \t]*:[*_]*", re.I | re.M
+    )
+    heading = re.compile(rf"^[ \t]*#{{1,6}}[ \t]*({words})[ \t]*\d{{0,3}}[ \t]*$", re.I | re.M)
+    marks = sorted([*mark.finditer(answer), *heading.finditer(answer)], key=lambda match: match.start())
+    owner = {word: name for name, group in names.items() for word in group}
+    records: list[dict[str, str]] = []
+    for place, match in enumerate(marks):
+        end = marks[place + 1].start() if place + 1 < len(marks) else len(answer)
+        name = owner[match.group(1).lower()]
+        if not records or name in records[-1]:
+            records.append({})
+        records[-1][name] = answer[match.end() : end].strip().rstrip("*#").strip()
+    return records

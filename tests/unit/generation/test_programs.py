@@ -1,0 +1,225 @@
+"""The programs beyond rewriting and expanding: what each reads, in every form that teachers write."""
+
+from random import Random
+
+import pytest
+from cultivar_generation.strategies.answer import Answer, AnswerConfig
+from cultivar_generation.strategies.code import Code, CodeConfig
+from cultivar_generation.strategies.dialogue import Dialogue, DialogueConfig, read_turns
+from cultivar_generation.strategies.documents import Documents, DocumentsConfig
+from cultivar_generation.strategies.marking import mark, unmark
+from cultivar_generation.strategies.preference import FLAWS, Preference, PreferenceConfig
+from cultivar_generation.strategies.protocol import Drafts
+from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
+from cultivar_records import Example, Message, Provenance, Span, TaskKind, TaskSpec, example_id
+from hypothesis import given
+from hypothesis import strategies as st
+
+FREE = TaskSpec(kind=TaskKind.INSTRUCTION, instruction="")
+PROGRAMS = TaskSpec(kind=TaskKind.CODE, instruction="")
+PLACES = TaskSpec(kind=TaskKind.ENTITIES, instruction="", labels=("place", "person"))
+
+
+def seed(text: str, answer: str, task: TaskKind = TaskKind.INSTRUCTION, spans: tuple[Span, ...] = ()) -> Example:
+    """A seed of a text and an answer."""
+    key = example_id("seeds", text, 0)
+    messages = (Message(role="user", content=text), Message(role="assistant", content=answer))
+    provenance = Provenance(origin="seed", family=key)
+    return Example(id=key, task=task, messages=messages, spans=spans, provenance=provenance)
+
+
+TREE = seed("Name a tree.", "An oak.")
+
+
+def answered(answer: str, task: TaskSpec, cut: bool = False) -> Drafts:
+    """What the strategy answer reads."""
+    plan = Answer().plan(0, [TREE], task, AnswerConfig(), Random(0))
+    return Answer().read(answer, plan, task, AnswerConfig(), cut)
+
+
+def test_a_response_keeps_the_instruction_and_what_was_said_before() -> None:
+    before = (Message(role="system", content="Be brief."), Message(role="user", content="Name a tree."))
+    talk = TREE.model_copy(update={"messages": (*before, Message(role="assistant", content=""))})
+    plan = Answer().plan(0, [talk], FREE, AnswerConfig(), Random(0))
+    draft = Answer().read("Response: A birch.", plan, FREE, AnswerConfig(), cut=False).good[0]
+    assert draft.conversation == (*before, Message(role="assistant", content="A birch."))
+
+
+def test_a_response_that_was_cut_is_malformed() -> None:
+    assert answered("A birch is a tree th", FREE, cut=True).malformed == ["the answer was cut at its greatest length"]
+
+
+@pytest.mark.parametrize("answer", ["refund", " Refund.", "The label is **refund**", '"refund"'])
+def test_a_text_gets_the_label_that_the_answer_names(answer: str) -> None:
+    task = TaskSpec(kind=TaskKind.CLASSIFICATION, instruction="", labels=("refund", "delivery"))
+    assert [draft.answer for draft in answered(answer, task).good] == ["refund"]
+    assert answered("refund or delivery", task).malformed == ["the answer names 2 of the task's labels, not one"]
+
+
+TURNS = st.lists(st.text("abc xyz", min_size=1).filter(str.strip), min_size=2, max_size=8)
+
+
+@given(said=TURNS)
+def test_a_conversation_that_is_written_out_is_read_as_it_was(said: list[str]) -> None:
+    roles = ["User" if place % 2 == 0 else "Assistant" for place in range(len(said))]
+    written = "\n".join(f"{role}: {text}" for role, text in zip(roles, said, strict=True))
+    assert [(turn.role, turn.content) for turn in read_turns(written)] == [
+        (role.lower(), text.strip()) for role, text in zip(roles, said, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "User: And a flower?\nAssistant: A rose.\nUser: Why?",
+        "**User:** And a flower?\n**Assistant:** A rose.",
+        "Human: Name a tree.\nAI: An oak.\nHuman: And a flower?\nAI: A rose.",
+        '[{"role": "user", "content": "And a flower?"}, {"role": "assistant", "content": "A rose."}]',
+    ],
+)
+def test_a_pair_becomes_a_conversation_of_several_turns(answer: str) -> None:
+    config = DialogueConfig()
+    plan = Dialogue().plan(0, [TREE], FREE, config, Random(0))
+    draft = Dialogue().read(answer, plan, FREE, config, cut=False).good[0]
+    assert [message.content for message in draft.conversation] == [
+        "Name a tree.",
+        "An oak.",
+        "And a flower?",
+        "A rose.",
+    ]
+
+
+def test_turns_out_of_order_are_malformed() -> None:
+    plan = Dialogue().plan(0, [TREE], FREE, DialogueConfig(), Random(0))
+    drafts = Dialogue().read("Assistant: A rose.\nAssistant: A lily.", plan, FREE, DialogueConfig(), cut=False)
+    assert drafts.malformed == ["the turns of the answer do not go from the user to the assistant and back"]
+
+
+PASSAGE = "The mill was built in 1820 by Ann Hall, who ground oats there until the river fell dry."
+PAIRS = [
+    "Question: Who built the mill?\nAnswer: Ann Hall\n\nQuestion: When was it built?\nAnswer: in 1820",
+    "1. Q: Who built the mill?\n   A: Ann Hall\n2. Q: When was it built?\n   A: in 1820",
+    "**Question 1:** Who built the mill?\n**Answer 1:** Ann Hall\n**Question 2:** When was it built?\n**Answer 2:** in 1820",
+    '{"pairs": [{"question": "Who built the mill?", "answer": "Ann Hall"},'
+    ' {"question": "When was it built?", "answer": "in 1820"}]}',
+]
+
+
+@pytest.mark.parametrize("answer", PAIRS)
+def test_grounded_pairs_keep_their_passage_as_evidence(answer: str) -> None:
+    config = DocumentsConfig()
+    plan = Documents().plan(0, [seed(PASSAGE, "")], FREE, config, Random(0))
+    drafts = Documents().read(answer, plan, FREE, config, cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == [
+        ("Who built the mill?", "Ann Hall"),
+        ("When was it built?", "in 1820"),
+    ]
+    assert {draft.evidence for draft in drafts.good} == {(PASSAGE,)}
+
+
+def test_an_answer_that_the_passage_does_not_hold_is_malformed() -> None:
+    plan = Documents().plan(0, [seed(PASSAGE, "")], FREE, DocumentsConfig(), Random(0))
+    answer = "Question: Who owns it now?\nAnswer: A hotel company from Boston"
+    assert Documents().read(answer, plan, FREE, DocumentsConfig(), cut=False).malformed == [
+        "an answer says what the passage does not"
+    ]
+    assert Documents().read(answer, plan, FREE, DocumentsConfig(grounded=0), cut=False).good
+
+
+def test_a_pair_for_a_model_that_is_given_passages_has_its_passage_in_the_input() -> None:
+    config = DocumentsConfig(with_passage=True)
+    plan = Documents().plan(0, [seed(PASSAGE, "")], FREE, config, Random(0))
+    draft = Documents().read(PAIRS[0], plan, FREE, config, cut=False).good[0]
+    assert draft.text == f"{PASSAGE}\n\nWho built the mill?"
+
+
+PROBLEM = """Problem: Double a number.
+Solution:
+```python
+def double(n):
+    return 2 * n
+```
+Tests:
+```python
+assert double(2) == 4
+assert double(0) == 0
+```
+"""
+AS_JSON = (
+    '{"problem": "Double a number.", "solution": "def double(n):\\n    return 2 * n",'
+    ' "tests": ["assert double(2) == 4", "assert double(0) == 0"]}'
+)
+
+
+@pytest.mark.parametrize("answer", [PROBLEM, PROBLEM.replace("Problem:", "## Problem\n"), AS_JSON])
+def test_a_problem_comes_with_its_solution_and_tests_one_by_one(answer: str) -> None:
+    plan = Code().plan(0, [seed("Add.", "def add(): ...", TaskKind.CODE)], PROGRAMS, CodeConfig(), Random(0))
+    draft = Code().read(answer, plan, PROGRAMS, CodeConfig(), cut=False).good[0]
+    assert (draft.text, draft.answer) == ("Double a number.", "def double(n):\n    return 2 * n")
+    assert draft.tests == ("assert double(2) == 4", "assert double(0) == 0")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("return 2 * n", "return 2 *"), "the solution of the answer: not Python, in line 2"),
+        (("double(2)", "triple(2)"), ""),
+        (("Tests:", "Also:"), "the answer has no whole tests"),
+    ],
+)
+def test_what_is_no_program_with_tests_is_malformed_with_its_reason(change: tuple[str, str], reason: str) -> None:
+    plan = Code().plan(0, [seed("Add.", "def add(): ...", TaskKind.CODE)], PROGRAMS, CodeConfig(), Random(0))
+    drafts = Code().read(PROBLEM.replace(*change), plan, PROGRAMS, CodeConfig(), cut=False)
+    assert drafts.malformed == ([reason] if reason else [])
+    other = PROBLEM.replace("double(2)", "triple(2)").replace("double(0)", "triple(0)")
+    assert Code().read(other, plan, PROGRAMS, CodeConfig(), cut=False).malformed == [
+        "no test of the answer uses what its solution defines"
+    ]
+
+
+def test_a_rejected_answer_stands_beside_the_seeds_own() -> None:
+    config = PreferenceConfig()
+    plans = [Preference().plan(number, [TREE], FREE, config, Random(0)) for number in range(len(FLAWS))]
+    assert {plan.variables["flaw"] for plan in plans} == set(FLAWS)
+    draft = Preference().read("A stone.", plans[0], FREE, config, cut=False).good[0]
+    assert (draft.answer, draft.rejected) == ("An oak.", "A stone.")
+    assert Preference().read("an oak.", plans[0], FREE, config, cut=False).malformed == [
+        "the rejected answer is the chosen one"
+    ]
+
+
+def test_a_teacher_can_write_both_answers() -> None:
+    config = PreferenceConfig(chosen="teacher")
+    plan = Preference().plan(0, [TREE], FREE, config, Random(0))
+    draft = Preference().read("**Chosen:** A birch.\n**Rejected:** A stone.", plan, FREE, config, cut=False).good[0]
+    assert (draft.text, draft.answer, draft.rejected) == ("Name a tree.", "A birch.", "A stone.")
+
+
+@given(
+    parts=st.lists(
+        st.tuples(st.text(max_size=8), st.text(min_size=1, max_size=8), st.sampled_from(["place", "person"])),
+        max_size=5,
+    ),
+    tail=st.text(max_size=8),
+)
+def test_spans_that_are_marked_in_a_text_are_read_back_as_they_were(
+    parts: list[tuple[str, str, str]], tail: str
+) -> None:
+    text, spans = "", []
+    for before, surface, label in parts:
+        text += before
+        spans.append(Span(start=len(text), end=len(text) + len(surface), label=label))
+        text += surface
+    text += tail
+    assert unmark(mark(text, spans)) == (text, tuple(spans))
+
+
+def test_a_rewritten_sentence_has_spans_where_its_entities_are() -> None:
+    oslo = seed("Ann is in Oslo", "", TaskKind.ENTITIES, (Span(start=0, end=3, label="person"),))
+    plan = Rewrite().plan(0, [oslo], PLACES, RewriteConfig(), Random(0))
+    assert plan.variables["text"] == "[Ann](person) is in Oslo"
+    draft = Rewrite().read("In Oslo there is [Ann](person).", plan, PLACES, RewriteConfig(), cut=False).good[0]
+    assert [draft.text[span.start : span.end] for span in draft.spans] == ["Ann"]
+    assert draft.answer == "Ann = person"
+    lost = Rewrite().read("In Oslo there is Ann.", plan, PLACES, RewriteConfig(), cut=False)
+    assert lost.malformed == ["1 of the seed's entities are not marked in the answer"]
