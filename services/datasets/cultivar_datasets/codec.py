@@ -86,6 +86,7 @@ def decode_import(project: str, spec: pb.ImportSpec, file: FileRow) -> ImportSpe
                 "random_seed": spec.random_seed,
                 "only_labels": spec.only_labels,
                 "per_label": spec.per_label,
+                "unanswered": spec.unanswered,
             }
         )
     except ValidationError as error:
@@ -108,6 +109,7 @@ def encode_import_run(run: Run, *, whole: bool = True) -> pb.ImportRun:
             random_seed=spec.random_seed,
             only_labels=spec.only_labels,
             per_label=spec.per_label,
+            unanswered=spec.unanswered,
         ),
         artifacts={kind: artifact_name(run.project, digest) for kind, digest in artifacts.items()},
         bad_rows=artifact_name(run.project, run.result.get("bad_rows", "")),

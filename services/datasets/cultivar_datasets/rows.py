@@ -75,7 +75,8 @@ def read_examples(path: Path, spec: ImportSpec, apart: Apart) -> Iterator[Exampl
     """Reads the rows of a file in order; the same file and spec always give the same. Raises UnreadableFile."""
     # A wrong label is named here, where rows may be shown to whoever brought them; the reader names none.
     own = spec.task.kind is TaskKind.CLASSIFICATION
-    rows = read_rows(path, spec.task.kind, labels=None if own else spec.task.labels or None, source=spec.source)
+    labels = None if own else spec.task.labels or None
+    rows = read_rows(path, spec.task.kind, labels=labels, source=spec.source, unanswered=spec.unanswered)
     families: dict[bytes, str] = {}
     while batch := list(islice(rows, _AT_ONCE)):
         checked = [check_row(row, spec.task) for row in batch]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from cultivar_records import TaskSpec
+from cultivar_records import TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cultivar_datasets.selectors.protocol import Role
@@ -36,6 +36,13 @@ class ImportSpec(Spec):
     random_seed: Seed = 0
     only_labels: bool = False
     per_label: int = Field(0, ge=0, le=1_000_000)
+    unanswered: bool = False
+
+    @model_validator(mode="after")
+    def _unanswered_are_of_no_label(self) -> Self:
+        if self.unanswered and self.task.kind not in (TaskKind.INSTRUCTION, TaskKind.CODE):
+            raise ValueError("unanswered is for tasks without labels: import the inputs as a task of instructions")
+        return self
 
     @model_validator(mode="after")
     def _other_labels_are_known(self) -> Self:

@@ -63,6 +63,7 @@ class VersionWork:
             scores = await read_scores(self._store, hold.run.project, source.scores)
             choices: list[Choice] = []
             async for examples in example_shards(self._store, manifest):
+                check_answered(examples)
                 pool.rows += len(examples)
                 new = [example for example in examples if example.id not in seen]
                 seen.update(example.id for example in new)
@@ -167,6 +168,12 @@ def choice_of(example: Example, source: Source, reviewed: bool, score: float | N
     )
 
 
+def check_answered(examples: Sequence[Example]) -> None:
+    """Raises SourceUnusable where an example has no answer to learn."""
+    if any(not example.answer.strip() for example in examples):
+        raise SourceUnusable("a source holds inputs without answers: write answers to them with the strategy answer")
+
+
 def check_left(pool: Pool, selection: Selection) -> None:
     """Raises SourceUnusable where nothing is left to make a version of."""
     if selection.chosen:
@@ -180,6 +187,10 @@ def check_left(pool: Pool, selection: Selection) -> None:
 
 
 def chat_lines(table: pa.Table) -> list[str]:
-    """Returns each row as one line of JSON with `messages` alone, the form that TRL and others take."""
-    rows: list[dict[str, Any]] = table.select(["messages"]).to_pylist()
-    return [json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows]
+    """Returns each row as one line of JSON with `messages`, the form that TRL and others take.
+
+    A row that has `evidence` or a `rejected` answer has these beside them.
+    """
+    rows: list[dict[str, Any]] = table.select(["messages", "evidence", "rejected"]).to_pylist()
+    given = ({name: value for name, value in row.items() if value or name == "messages"} for row in rows)
+    return [json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in given]

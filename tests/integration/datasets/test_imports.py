@@ -209,3 +209,25 @@ async def test_a_cancelled_import_ends_without_artifacts(served: Served) -> None
         run = change
     assert run.run.state == run_pb2.RUN_STATE_CANCELLED
     assert not run.artifacts and not run.bad_rows
+
+
+async def test_inputs_without_answers_are_seeds_and_never_part_of_a_version(served: Served) -> None:
+    task = example_pb2.Task(kind=example_pb2.TASK_KIND_INSTRUCTION)
+    rows = b'{"instruction": "Name a tree."}\n{"instruction": "Name a flower.", "output": "A rose."}\n'
+    refused = await served.import_rows(rows, task=task)
+    assert dict(refused.run.progress.counts) == {"examples": 1, "bad": 1, "seeds": 1}
+    seeds = await served.seeds(rows, task=task, unanswered=True)
+    assert sorted(seed.answer for seed in await served.examples(seeds)) == ["", "A rose."]
+    source = pb.Source(artifact=seeds, role=pb.SOURCE_ROLE_SYNTHETIC)
+    spec = pb.DatasetSpec(sources=[source])
+    asked = pb.CreateDatasetVersionRequest(parent=PARENT, dataset_id="trees", spec=spec)
+    version = await served.stub.CreateDatasetVersion(asked)
+    async for change in served.stub.WatchDatasetVersion(pb.WatchDatasetVersionRequest(name=version.name)):
+        version = change
+    assert version.run.state == run_pb2.RUN_STATE_FAILED
+    assert "with the strategy answer" in version.run.error.message
+
+
+async def test_inputs_of_labels_are_refused(served: Served) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="tasks without labels"):
+        await served.create_import(lines(2), unanswered=True)

@@ -11,6 +11,7 @@ from typing import Final
 from cultivar_records.examples import Example
 from cultivar_records.formats.detection import Format, detect_format
 from cultivar_records.formats.forms import RowReader
+from cultivar_records.formats.passages import read_text
 from cultivar_records.formats.problems import BadRow, RowProblem, UnreadableFile
 from cultivar_records.formats.readers import Raw, read_csv, read_jsonl, read_parquet
 from cultivar_records.tasks import TaskKind
@@ -19,10 +20,11 @@ __all__ = ["MAX_ROW_BYTES", "BadRow", "Format", "UnreadableFile", "detect_format
 
 MAX_ROW_BYTES: Final = 1 << 20
 
-_READERS: Final[Mapping[Format, Callable[[Path, int], Iterator[Raw]]]] = {
+_READERS: Final[Mapping[Format, Callable[[Path, int, bool], Iterator[Raw]]]] = {
     Format.JSONL: read_jsonl,
     Format.CSV: read_csv,
     Format.PARQUET: read_parquet,
+    Format.TEXT: read_text,
 }
 
 
@@ -33,16 +35,18 @@ def read_rows(
     labels: Collection[str] | None = None,
     source: str | None = None,
     max_row_bytes: int = MAX_ROW_BYTES,
+    unanswered: bool = False,
 ) -> Iterator[Example | BadRow]:
     """Reads a file's rows as seeds of a task, each its own family; a row that is none comes as a BadRow.
 
     `labels` are those that the task knows (None: any). `source` is the file's SHA-256 in hex, computed when not
     given; it and the line make the ids, so the same file always gives the same ones. The file is streamed: memory
-    stays within a few times `max_row_bytes`, for Parquet within a page of each column. Raises UnreadableFile where no
-    row can be read.
+    stays within a few times `max_row_bytes`, for Parquet within a page of each column. With `unanswered` a row may hold
+    an input alone (instruction, prompt, question, text or problem), and a file that is no table is a text, whose
+    passages are the inputs; the answers are empty. Raises UnreadableFile where no row can be read.
     """
-    reader = RowReader(task, labels, source or file_digest(path))
-    for raw in _READERS[detect_format(path)](path, max_row_bytes):
+    reader = RowReader(task, labels, source or file_digest(path), unanswered)
+    for raw in _READERS[detect_format(path, prose=unanswered)](path, max_row_bytes, unanswered):
         yield _row(reader, raw)
 
 

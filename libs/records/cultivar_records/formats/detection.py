@@ -26,10 +26,14 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    TEXT = "text"
 
 
-def detect_format(path: Path) -> Format:
-    """Finds the format of a file from its first 64 KiB; raises UnreadableFile where it is none of the known."""
+def detect_format(path: Path, *, prose: bool = False) -> Format:
+    """Finds the format of a file from its first 64 KiB; raises UnreadableFile where it is none of the known.
+
+    With `prose` a file that is no table is a text; one that cannot be text is still refused.
+    """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"PAR1"):
@@ -41,20 +45,22 @@ def detect_format(path: Path) -> Format:
     first, _, rest = text.lstrip().partition(b"\n")
     if first[:1] in (b"{", b""):
         return Format.JSONL
-    if separator_of(text.split(b"\n", 1)[0]) is not None:
+    if separator_of(text.split(b"\n", 1)[0], prose) is not None:
         return Format.CSV
-    if first[:1] == b"[" and not (rest and first.rstrip().endswith(b"]")):
+    if not prose and first[:1] == b"[" and not (rest and first.rstrip().endswith(b"]")):
         raise UnreadableFile("The file is one JSON array; write one JSON object a line (JSONL).")
     named_so = path.suffix.lower() in (".jsonl", ".ndjson")
-    if named_so or any(line.lstrip().startswith(b"{") for line in rest.split(b"\n")):
+    if named_so or (not prose and any(line.lstrip().startswith(b"{") for line in rest.split(b"\n"))):
         return Format.JSONL
+    if prose and b"\0" not in head:
+        return Format.TEXT
     raise UnreadableFile(f"The file's first line names no known columns; a table needs {WANTED}.")
 
 
-def separator_of(header: bytes) -> str | None:
+def separator_of(header: bytes, inputs: bool = False) -> str | None:
     """Finds the separator under which a CSV header names the columns of a form; None if there is no such."""
     line = header.removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n")
-    return next((mark for mark in _SEPARATORS if form_of(csv_header(line, mark)) is not None), None)
+    return next((mark for mark in _SEPARATORS if form_of(csv_header(line, mark), inputs) is not None), None)
 
 
 def csv_header(line: str, separator: str) -> list[str]:

@@ -33,28 +33,34 @@ FORMS: Final = (
     ("text", "label"),
     ("text", "spans"),
 )
+INPUTS: Final = ("instruction", "prompt", "question", "text", "problem")
 WANTED: Final = "messages; prompt and completion; instruction and output; text and label; or text and spans"
 
 _Turns = list[Message]
 
 
-def form_of(fields: Collection[str]) -> tuple[str, ...] | None:
-    """Finds which form's fields, or their aliases, are all among `fields`; None if no form's are."""
+def form_of(fields: Collection[str], inputs: bool = False) -> tuple[str, ...] | None:
+    """Finds which form's fields, or their aliases, are all among `fields`; None if no form's are.
+
+    With `inputs` one field that holds an input is a form too.
+    """
     known = {ALIASES.get(name, name) for name in fields} | set(fields)
-    return next((form for form in FORMS if known.issuperset(form)), None)
+    forms = (*FORMS, *((name,) for name in INPUTS)) if inputs else FORMS
+    return next((form for form in forms if known.issuperset(form)), None)
 
 
 def known_fields(fields: Collection[str]) -> list[str]:
     """Lists those of `fields` that some form reads."""
-    read = {name for form in FORMS for name in form} | {"input", "tests"} | set(ALIASES)
+    read = {name for form in FORMS for name in form} | {"input", "tests", *INPUTS} | set(ALIASES)
     return [name for name in fields if name in read]
 
 
 class RowReader:
     """Turns the rows of one file into examples of one task."""
 
-    def __init__(self, task: TaskKind, labels: Collection[str] | None, source: str) -> None:
-        self._task, self._source = task, source
+    def __init__(self, task: TaskKind, labels: Collection[str] | None, source: str, unanswered: bool = False) -> None:
+        self._task, self._source, self._unanswered = task, source, unanswered
+        self._last = (0, 0)
         self._labels = None if labels is None else dict.fromkeys(labels)
 
     def example(self, line: int, row: object) -> Example:
@@ -68,13 +74,18 @@ class RowReader:
 
     def _example(self, line: int, fields: Mapping[str, Any]) -> Example:
         form = form_of(fields)
+        if form is None and self._unanswered:
+            return self._input(line, fields)
         if form is None:
             raise RowProblem(f"A field is missing: a row needs {WANTED}.")
         turns = _TURNS[form](fields)
         spans = _spans(fields.get("spans"))
         label = self._finish(turns, fields, spans)
-        _check_turns(turns)
-        key = example_id(self._source, str(line), 0)
+        _check_turns(turns, self._unanswered)
+        # The passages of one long line are told apart by their place in it.
+        ordinal = self._last[1] + 1 if self._last[0] == line else 0
+        self._last = (line, ordinal)
+        key = example_id(self._source, str(line), ordinal)
         return Example(
             id=key,
             task=self._task,
@@ -82,8 +93,17 @@ class RowReader:
             label=label,
             spans=spans,
             tests=_tests(fields.get("tests")),
-            provenance=Provenance(origin="seed", family=key, source=self._source, line=line),
+            provenance=Provenance(origin="seed", family=key, source=self._source, line=line, ordinal=ordinal),
         )
+
+    def _input(self, line: int, fields: Mapping[str, Any]) -> Example:
+        """Makes the example of a row that holds an input alone; its answer is empty."""
+        name = next((name for name in INPUTS if name in fields), None)
+        if name is None:
+            raise RowProblem(f"A field is missing: a row without an answer needs one of {', '.join(INPUTS)}.")
+        given = _text(fields, "input") if name == "instruction" and fields.get("input") else ""
+        text = "\n\n".join(part for part in (_text(fields, name), given) if part.strip())
+        return self._example(line, {"messages": [{"role": "user", "content": text}]})
 
     def _finish(self, turns: _Turns, fields: Mapping[str, Any], spans: tuple[Span, ...]) -> str | None:
         """Puts the answer that the task implies at the end of the turns, and gives the label."""
@@ -95,6 +115,9 @@ class RowReader:
             return None
         if self._task is not TaskKind.CLASSIFICATION:
             if turns[-1].role != "assistant":
+                if self._unanswered:
+                    turns.append(Message(role="assistant", content=""))
+                    return None
                 raise RowProblem("The row has no answer: its last message is not the assistant's.")
             return None
         answer = turns.pop().content.strip() if turns[-1].role == "assistant" else None
@@ -191,10 +214,10 @@ def _tests(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_turns(turns: _Turns) -> None:
+def _check_turns(turns: _Turns, unanswered: bool = False) -> None:
     if all(message.role != "user" for message in turns):
         raise RowProblem("The row has no message of the user.")
-    for number, message in enumerate(turns, 1):
+    for number, message in enumerate(turns[:-1] if unanswered else turns, 1):
         if not message.content.strip():
             raise RowProblem(f"The text of message {number} ({message.role}) is empty.")
 

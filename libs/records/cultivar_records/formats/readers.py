@@ -27,7 +27,7 @@ class Raw(NamedTuple):
     value: object
 
 
-def read_jsonl(path: Path, limit: int) -> Iterator[Raw]:
+def read_jsonl(path: Path, limit: int, inputs: bool = False) -> Iterator[Raw]:
     """Reads the JSON value of each line that is not blank; each line of at most `limit` bytes."""
     with path.open("rb") as file:
         for line in bounded_lines(file, limit):
@@ -52,7 +52,7 @@ def _json_value(line: Line, limit: int) -> object:
     return value
 
 
-def read_csv(path: Path, limit: int) -> Iterator[Raw]:
+def read_csv(path: Path, limit: int, inputs: bool = False) -> Iterator[Raw]:
     """Reads the records of a CSV file with a header; a quoted field may hold line breaks, a record `limit` bytes.
 
     Raises UnreadableFile where the header names the columns of no form. A quote that is never closed costs the line
@@ -64,18 +64,18 @@ def read_csv(path: Path, limit: int) -> Iterator[Raw]:
         header = next(iter(lines.pending()), None)
         if header is None:
             return
-        separator, names = _columns(header, limit)
+        separator, names = _columns(header, limit, inputs)
         while (raw := lines.record(separator, names)) is not None:
             if raw.value is not None:
                 yield raw
 
 
-def _columns(header: Line, limit: int) -> tuple[str, list[str]]:
+def _columns(header: Line, limit: int, inputs: bool) -> tuple[str, list[str]]:
     try:
         text = decode_line(header, limit).rstrip("\r\n")
     except RowProblem as problem:
         raise UnreadableFile(f"The first line, which must name the columns, cannot be read. {problem}") from None
-    separator = separator_of(text.encode())
+    separator = separator_of(text.encode(), inputs)
     if separator is None:
         raise UnreadableFile(f"The first line names no known columns; a table needs {WANTED}.")
     return separator, csv_header(text, separator)
@@ -127,14 +127,14 @@ def _csv_problem(error: csv.Error) -> RowProblem:
     return RowProblem(f"The line is not valid CSV: {error}.")
 
 
-def read_parquet(path: Path, limit: int) -> Iterator[Raw]:
+def read_parquet(path: Path, limit: int, inputs: bool = False) -> Iterator[Raw]:
     """Reads the rows of a Parquet file in small batches; only the columns that some form has.
 
     Raises UnreadableFile for a damaged file, for columns of no form, and for row groups of over 1 GiB.
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            columns = _parquet_columns(file)
+            columns = _parquet_columns(file, inputs)
             names = _class_names(file.schema_arrow)
             values = (
                 value
@@ -147,13 +147,13 @@ def read_parquet(path: Path, limit: int) -> Iterator[Raw]:
         raise UnreadableFile(f"The Parquet file is damaged: {str(error).splitlines()[0]}") from error
 
 
-def _parquet_columns(file: pq.ParquetFile) -> list[str]:
+def _parquet_columns(file: pq.ParquetFile, inputs: bool) -> list[str]:
     metadata = file.metadata
     sizes = (metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     if max(sizes, default=0) > _ROW_GROUP_BYTES:
         raise UnreadableFile("A row group of the file is over 1 GiB; write it again with smaller row groups.")
     columns = file.schema_arrow.names
-    if form_of(columns) is None:
+    if form_of(columns, inputs) is None:
         raise UnreadableFile(f"The file has no known columns; a table needs {WANTED}.")
     return known_fields(columns)
 

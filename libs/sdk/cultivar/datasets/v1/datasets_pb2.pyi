@@ -403,6 +403,7 @@ class ImportSpec(_message.Message):
     RANDOM_SEED_FIELD_NUMBER: _builtins.int
     ONLY_LABELS_FIELD_NUMBER: _builtins.int
     PER_LABEL_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
     file: _builtins.str
     """The file, `projects/{project}/files/{sha256}`."""
     all_or_nothing: _builtins.bool
@@ -413,6 +414,10 @@ class ImportSpec(_message.Message):
     """Whether rows of other labels than the task's are passed over, as if the file did not have them; else they are bad."""
     per_label: _builtins.int
     """How many examples to draw at random of each label, up to 1,000,000; 0 for all. The others are passed over."""
+    unanswered: _builtins.bool
+    """Whether rows may hold an input alone, and a text or Markdown file passages; their answers are empty, and they are
+    for strategies that write answers. A dataset version takes none of them.
+    """
     @_builtins.property
     def task(self) -> _example_pb2.Task:
         """The task of the examples; with labels, a row of another label is a bad row."""
@@ -436,10 +441,11 @@ class ImportSpec(_message.Message):
         random_seed: _builtins.int = ...,
         only_labels: _builtins.bool = ...,
         per_label: _builtins.int = ...,
+        unanswered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_nothing", b"all_or_nothing", "apart_from", b"apart_from", "file", b"file", "only_labels", b"only_labels", "per_label", b"per_label", "random_seed", b"random_seed", "splits", b"splits", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_nothing", b"all_or_nothing", "apart_from", b"apart_from", "file", b"file", "only_labels", b"only_labels", "per_label", b"per_label", "random_seed", b"random_seed", "splits", b"splits", "task", b"task", "unanswered", b"unanswered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
