@@ -1,8 +1,9 @@
-"""What the fake teacher says: lists go on, questions get a short reply, anything else is said in other words."""
+"""What the fake teacher says: forms are filled in, lists go on, questions get a short reply, the rest other words."""
 
 import random
 import re
 
+from cultivar_models.fake.forms import filled_in
 from cultivar_models.fake.likelihood import Shot, answer_logprob, read_shots
 from cultivar_models.fake.lists import continued, find_list
 from cultivar_models.fake.wording import rephrase
@@ -16,6 +17,9 @@ _CUED = re.compile(r"^[A-Z][\w ]{0,40}:[ \t]+(?=\S)")
 
 def write(prompt: str, chance: random.Random) -> str:
     """Returns the answer to a prompt; all its choices come from `chance`, so one seed is one answer."""
+    formed = filled_in(prompt, chance)
+    if formed:
+        return formed
     found = find_list(prompt)
     if found is not None:
         return continued(found, chance)
