@@ -131,7 +131,41 @@ async def test_augment_writes_what_was_kept_as_chat_lines(
     assert {line["messages"][1]["content"] for line in lines} <= {"refund", "delivery", "password"}
     unknown = await run("augment", str(seeds), "-n", "4", "-o", str(out), "--teacher", "fake", "--strategy", "expnd")
     assert unknown.exit_code == 1
-    assert "did you mean 'expand'?" in unknown.output
+    assert "there is no strategy 'expnd'" in unknown.output and "expand, preference" in unknown.output
+
+
+async def test_augment_asks_and_answers_what_a_text_says(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_host(start, teacher, monkeypatch)
+    text, out = tmp_path / "mill.md", tmp_path / "out.jsonl"
+    text.write_text("# The mill\n\nThe mill was built in 1820 by Ann Hall, who ground oats until the river fell dry.\n")
+    params = ("--strategy", "documents", "--params", "{grounded: 0}", "-n", "12", "--teacher", "fake")
+    told = await run("augment", str(text), *params, "-o", str(out))
+    assert told.exit_code == 0, told.output
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines and all("Ann Hall" in line["evidence"][0] for line in lines)
+
+
+async def test_augment_answers_inputs_and_a_prompt_brings_its_strategy(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_host(start, teacher, monkeypatch)
+    seeds, out = tmp_path / "inputs.jsonl", tmp_path / "out.jsonl"
+    asked = ["Name three trees that stay green in winter.", "Say why the sky looks blue at noon."]
+    seeds.write_text("".join(json.dumps({"instruction": text}) + "\n" for text in asked))
+    told = await run("augment", str(seeds), "--strategy", "answer", "-n", "2", "--teacher", "fake", "-o", str(out))
+    assert told.exit_code == 0, told.output
+    answered = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {line["messages"][0]["content"] for line in answered} == set(asked)
+    more = tmp_path / "pairs.jsonl"
+    told = await run(
+        "augment", str(out), "--prompt", "preference-pair", "-n", "4", "--teacher", "fake", "-o", str(more)
+    )
+    assert told.exit_code == 0, told.output
+    assert all(json.loads(line)["rejected"] for line in more.read_text().splitlines())
+    wrong = await run("augment", str(out), "--params", "[1", "--teacher", "fake")
+    assert wrong.exit_code == 1 and "--params is not YAML" in wrong.output
 
 
 async def test_an_example_is_traced_to_its_seed_and_an_unknown_one_is_said_to_be(

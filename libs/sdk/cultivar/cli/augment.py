@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+import yaml
 from rich.console import Console
 
 from cultivar.cli.calling import Project, connected, failed
@@ -24,12 +25,14 @@ DATASET = "augmented"
 
 
 def augment(
-    seeds: Annotated[Path, typer.Argument(help="The seeds: JSONL, CSV or Parquet.")],
+    seeds: Annotated[Path, typer.Argument(help="The seeds: JSONL, CSV or Parquet; a text for documents.")],
     number: Annotated[int, typer.Option("-n", min=1, help="Candidates to ask for; fewer are kept.")] = 1000,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write what was kept, as chat JSONL.")] = Path(
         "out.jsonl"
     ),
-    strategy: Annotated[str, typer.Option(help="The strategy, such as expand or rewrite.")] = "expand",
+    strategy: Annotated[str, typer.Option(help="The strategy, such as expand, rewrite, answer or documents.")] = "",
+    prompt: Annotated[str, typer.Option(help="A prompt, such as translate or by-label; it brings its strategy.")] = "",
+    params: Annotated[str, typer.Option(help="Parameters of the strategy, as YAML: '{per_call: 2}'.")] = "",
     teacher: Annotated[str, typer.Option(help="The teacher, as it was registered.")] = "local",
     instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
     labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
@@ -38,26 +41,54 @@ def augment(
     """Grows a file of seeds: imports it, generates, filters, and writes what was kept as chat JSONL."""
     console = Console(stderr=True)
     with connected(project) as client:
-        has_labels = has_label(seeds) if labelled is None else labelled
-        task = example_pb2.Task(kind=kind_of(has_labels), instruction=instruction)
-        imported = import_seeds(client, console, seeds, task)
+        use = use_of(client, strategy, prompt, params, number)
+        program = program_of(client, use)
+        has_labels = has_label(seeds, program) if labelled is None else labelled
+        task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
+        imported = import_seeds(client, console, seeds, task, program.takes_inputs)
         task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
-        made = generate(client, console, imported.artifacts["seeds"], task, strategy, number, teacher)
-        kept = filter_made(client, console, made.candidates, imported.artifacts["seeds"], task)
+        origin = imported.artifacts["seeds"]
+        made = generate(client, console, origin, task, use, teacher)
+        kept = filter_made(client, console, made.candidates, "" if program.keeps_inputs else origin, task)
         if not kept.run.progress.counts["kept"]:
             raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
         write_chat(client, console, kept.kept, output)
     typer.echo(f"{kept.run.progress.counts['kept']:,} of {made.run.progress.counts['candidates']:,} are in {output}")
 
 
-def kind_of(has_labels: bool) -> "example_pb2.TaskKind.ValueType":
-    """Returns the kind of task."""
-    return example_pb2.TASK_KIND_CLASSIFICATION if has_labels else example_pb2.TASK_KIND_INSTRUCTION
+def use_of(client: Client, strategy: str, prompt: str, params: str, number: int) -> generation_pb2.StrategyUse:
+    """Returns the use of a strategy that the options ask for; a prompt brings its own."""
+    named = client.name("prompts", prompt) if prompt else ""
+    if named and not strategy:
+        strategy = client.generation.GetPrompt(generation_pb2.GetPromptRequest(name=named)).strategy
+    use = generation_pb2.StrategyUse(strategy=strategy or "expand", prompt=named, count=number)
+    try:
+        given = yaml.safe_load(params) if params else {}
+        use.params.update(given)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise failed("--params is not YAML of names and values: write it as '{per_call: 2}'") from error
+    return use
 
 
-def has_label(path: Path) -> bool:
-    """Tells whether the first row of a file has a label; a Parquet file is taken to have none."""
-    if path.suffix == ".parquet":
+def program_of(client: Client, use: generation_pb2.StrategyUse) -> generation_pb2.Strategy:
+    """Returns what the server says of the strategy of a use."""
+    known = client.generation.ListStrategies(generation_pb2.ListStrategiesRequest(parent=client.parent)).strategies
+    found = next((one for one in known if one.strategy == use.strategy), None)
+    if found is None:
+        names = ", ".join(one.strategy for one in known)
+        raise failed(f"there is no strategy {use.strategy!r}: the strategies are {names}")
+    return found
+
+
+def kind_of(has_labels: bool, program: generation_pb2.Strategy) -> "example_pb2.TaskKind.ValueType":
+    """Returns the kind of task: what the rows say, or the one that the strategy is for."""
+    wanted = example_pb2.TASK_KIND_CLASSIFICATION if has_labels else example_pb2.TASK_KIND_INSTRUCTION
+    return wanted if wanted in program.tasks else program.tasks[0]
+
+
+def has_label(path: Path, program: generation_pb2.Strategy) -> bool:
+    """Tells whether the first row of a file has a label; a Parquet file, and inputs alone, are taken to have none."""
+    if path.suffix == ".parquet" or program.takes_inputs:
         return False
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         if path.suffix == ".csv":
@@ -69,9 +100,11 @@ def has_label(path: Path) -> bool:
     return isinstance(first, dict) and bool(set(LABELS) & first.keys())
 
 
-def import_seeds(client: Client, console: Console, path: Path, task: example_pb2.Task) -> datasets_pb2.ImportRun:
+def import_seeds(
+    client: Client, console: Console, path: Path, task: example_pb2.Task, unanswered: bool
+) -> datasets_pb2.ImportRun:
     """Sends the file and reads its examples."""
-    spec = datasets_pb2.ImportSpec(file=upload(client, path), task=task)
+    spec = datasets_pb2.ImportSpec(file=upload(client, path), task=task, unanswered=unanswered)
     request = datasets_pb2.ImportExamplesRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     run = client.datasets.ImportExamples(request)
     watch = datasets_pb2.WatchImportRunRequest(name=run.name)
@@ -83,14 +116,16 @@ def import_seeds(client: Client, console: Console, path: Path, task: example_pb2
 
 
 def generate(
-    client: Client, console: Console, seeds: str, task: example_pb2.Task, strategy: str, number: int, teacher: str
+    client: Client,
+    console: Console,
+    seeds: str,
+    task: example_pb2.Task,
+    use: generation_pb2.StrategyUse,
+    teacher: str,
 ) -> generation_pb2.GenerationRun:
     """Lets the teacher write candidates."""
     spec = generation_pb2.GenerationSpec(
-        seeds=seeds,
-        task=task,
-        strategies=[generation_pb2.StrategyUse(strategy=strategy, count=number)],
-        teacher=client.name("teachers", teacher),
+        seeds=seeds, task=task, strategies=[use], teacher=client.name("teachers", teacher)
     )
     request = generation_pb2.CreateGenerationRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     watch = generation_pb2.WatchGenerationRunRequest(name=client.generation.CreateGenerationRun(request).name)
