@@ -170,24 +170,25 @@ def encode_prompt(project: str, prompt: Prompt) -> pb.Prompt:
     )
 
 
-def second_of(project: str, name: str, first: str) -> str:
-    """Returns the second prompt to compare with another of the same project, by its name without the project."""
-    owner, second = split_name(name, "prompts", "second")
+def decode_diff(request: pb.DiffPromptsRequest) -> tuple[str, str, str]:
+    """Reads the project and the two prompts to compare."""
+    project, name = split_name(request.name, "prompts")
+    owner, other = split_name(request.other, "prompts", "other")
     if owner != project:
-        raise InvalidArgument(f"second is of projects/{owner}, and {first} of projects/{project}", field="second")
-    return second
+        raise InvalidArgument(f"other is of projects/{owner}, and name of projects/{project}", field="other")
+    return project, name, other
 
 
-def encode_diff(project: str, first: Prompt, second: Prompt) -> pb.PromptDiff:
+def encode_diff(project: str, prompt: Prompt, other: Prompt) -> pb.PromptDiff:
     """Returns how two versions differ: their templates line by line, and what else was changed."""
     fields = ("form", "strategy", "params", "description")
-    names = first.versioned_name, second.versioned_name
-    lines = unified_diff(first.template.splitlines(), second.template.splitlines(), *names, lineterm="")
+    names = prompt.versioned_name, other.versioned_name
+    lines = unified_diff(prompt.template.splitlines(), other.template.splitlines(), *names, lineterm="")
     return pb.PromptDiff(
-        first=encode_prompt(project, first),
-        second=encode_prompt(project, second),
+        prompt=encode_prompt(project, prompt),
+        other=encode_prompt(project, other),
         template_diff="\n".join(lines),
-        changed_fields=[field for field in fields if getattr(first, field) != getattr(second, field)],
+        changed_fields=[field for field in fields if getattr(prompt, field) != getattr(other, field)],
     )
 
 
@@ -241,4 +242,5 @@ def encode_strategy(name: str) -> pb.Strategy:
         tasks=[encode_task_kind(kind) for kind in strategy.tasks],
         names=strategy.names,
         keeps_inputs=strategy.keeps_inputs,
+        takes_inputs=strategy.takes_inputs,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
 from cultivar_models import ModelClient, TokenUsage
-from cultivar_records import Example, to_table
+from cultivar_records import Example, TaskKind, to_table
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
 from cultivar_service.database import Database
@@ -21,6 +21,7 @@ from cultivar_generation import yields
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.errors import SeedsUnusable
 from cultivar_generation.plan import Call, Calls, RunSpec
+from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import TeacherSpec
 from cultivar_generation.teaching import CALL_SCHEMA, Outcome, Teaching, counted, usage_of
 
@@ -206,9 +207,13 @@ async def add_yields(connection: AsyncConnection, hold: Hold, outcomes: Sequence
 
 
 def usable(seeds: Sequence[Example], spec: RunSpec) -> Sequence[Example]:
-    """Returns the seeds; raises SeedsUnusable where there are none, or none of the task's labels."""
+    """Returns the seeds; raises SeedsUnusable where there are none, or they lack what the task or a strategy needs."""
     if not seeds:
         raise SeedsUnusable("the seeds are empty: import some with ImportExamples")
-    if spec.task.labels and not any(seed.label in spec.task.labels for seed in seeds):
+    needy = [use.strategy for use in spec.uses if not STRATEGIES[use.strategy].takes_inputs]
+    if needy and any(not seed.answer.strip() for seed in seeds):
+        raise SeedsUnusable(f"some seeds have no answer, which {needy[0]} needs: write them with the strategy answer")
+    sorts = spec.task.kind is TaskKind.CLASSIFICATION and any(use.strategy != "answer" for use in spec.uses)
+    if sorts and spec.task.labels and not any(seed.label in spec.task.labels for seed in seeds):
         raise SeedsUnusable(f"no seed has one of the task's labels ({', '.join(spec.task.labels[:10])})")
     return seeds

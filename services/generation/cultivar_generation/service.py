@@ -127,10 +127,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
 
     async def DiffPrompts(self, request: pb.DiffPromptsRequest, context: Context) -> pb.PromptDiff:
         """Says how two versions of prompts differ."""
-        project, first = split_name(request.first, "prompts", "first")
+        project, *names = codec.decode_diff(request)
         async with self._database.begin() as connection:
-            second = codec.second_of(project, request.second, first)
-            prompts = [await store.get_prompt(connection, project, name) for name in (first, second)]
+            prompts = [await store.get_prompt(connection, project, name) for name in names]
         return codec.encode_diff(project, *prompts)
 
     async def GetPromptReport(self, request: pb.GetPromptReportRequest, context: Context) -> pb.PromptReport:

@@ -99,7 +99,8 @@ PASSAGE = "The mill was built in 1820 by Ann Hall, who ground oats there until t
 PAIRS = [
     "Question: Who built the mill?\nAnswer: Ann Hall\n\nQuestion: When was it built?\nAnswer: in 1820",
     "1. Q: Who built the mill?\n   A: Ann Hall\n2. Q: When was it built?\n   A: in 1820",
-    "**Question 1:** Who built the mill?\n**Answer 1:** Ann Hall\n**Question 2:** When was it built?\n**Answer 2:** in 1820",
+    "**Question 1:** Who built the mill?\n**Answer 1:** Ann Hall\n"
+    "**Question 2:** When was it built?\n**Answer 2:** in 1820",
     '{"pairs": [{"question": "Who built the mill?", "answer": "Ann Hall"},'
     ' {"question": "When was it built?", "answer": "in 1820"}]}',
 ]

@@ -56,7 +56,7 @@ def test_a_shipped_prompt_names_what_its_strategy_gives_and_shows_its_axes(promp
         (Prompt("p", 0, "chat", "{{ axes.tone }}", "", "rewrite"), "prompt.template", "tone"),
         (Prompt("p", 0, "chat", "{{ task.colour }}", "", "rewrite"), "prompt.template", "colour"),
         (Prompt("p", 0, "chat", "x", "", "rewrit"), "prompt.strategy", "did you mean 'rewrite'"),
-        (Prompt("p", 0, "chat", "x", "", "rewrite", {"shots": 3}), "prompt.params.shots", ""),
+        (Prompt("p", 0, "chat", "x", "", "rewrite", {"shots": 3}), "prompt.params.shots", "not permitted"),
         (Prompt("p", 0, "chat", "x", "", "", {"shots": 3}), "prompt.params", "needs prompt.strategy"),
     ],
 )

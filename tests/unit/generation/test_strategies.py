@@ -137,38 +137,11 @@ def test_each_value_of_an_axis_comes_equally_often(values: list[int], blocks: in
     assert abs(lengths["short"] - lengths["long"]) <= 1
 
 
-ANSWERS = st.one_of(
-    st.text(max_size=400),
-    st.lists(
-        st.sampled_from(
-            [
-                "User: ",
-                "Assistant: ",
-                "Question: ",
-                "Answer: ",
-                "**Problem:**",
-                "Solution:",
-                "Tests:",
-                "```python\n",
-                "```",
-            ]
-            + [
-                "Chosen: ",
-                "Rejected: ",
-                "1. ",
-                "Instruction: ",
-                "Response: ",
-                '{"question": ',
-                "[",
-                "](",
-                ")",
-                "x",
-                "\n",
-            ]
-        ),
-        max_size=40,
-    ).map("".join),
+MARKS = (
+    *("User: ", "Assistant: ", "Question: ", "Answer: ", "**Problem:**", "Solution:", "Tests:", "```python\n", "```"),
+    *("Chosen: ", "Rejected: ", "1. ", "Instruction: ", "Response: ", '{"question": ', "[", "](", ")", "x", "\n"),
 )
+ANSWERS = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(MARKS), max_size=40).map("".join))
 
 
 @given(answer=ANSWERS, cut=st.booleans(), number=st.integers(0, 10))

@@ -29,6 +29,7 @@ class Answer:
         "task": "the task, with kind, instruction and labels",
     }
     keeps_inputs = True
+    takes_inputs = True
     Config = AnswerConfig
 
     def per_call(self, config: AnswerConfig) -> int:

@@ -38,6 +38,7 @@ class Code:
         "task": "the task, with kind and instruction",
     }
     keeps_inputs = False
+    takes_inputs = False
     Config = CodeConfig
 
     def per_call(self, config: CodeConfig) -> int:

@@ -36,6 +36,7 @@ class Dialogue:
         "task": "the task, with kind and instruction",
     }
     keeps_inputs = False
+    takes_inputs = False
     Config = DialogueConfig
 
     def per_call(self, config: DialogueConfig) -> int:

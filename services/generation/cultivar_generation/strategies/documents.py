@@ -41,6 +41,7 @@ class Documents:
         "task": "the task, with kind and instruction",
     }
     keeps_inputs = False
+    takes_inputs = True
     Config = DocumentsConfig
 
     def per_call(self, config: DocumentsConfig) -> int:

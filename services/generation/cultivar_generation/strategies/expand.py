@@ -53,6 +53,7 @@ class Expand:
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
     keeps_inputs = False
+    takes_inputs = False
     Config = ExpandConfig
 
     def per_call(self, config: ExpandConfig) -> int:

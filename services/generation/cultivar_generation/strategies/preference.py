@@ -51,6 +51,7 @@ class Preference:
         "task": "the task, with kind and instruction",
     }
     keeps_inputs = True
+    takes_inputs = False
     Config = PreferenceConfig
 
     def per_call(self, config: PreferenceConfig) -> int:

@@ -93,6 +93,11 @@ class Strategy(Protocol):
         ...
 
     @property
+    def takes_inputs(self) -> bool:
+        """Whether seeds may be inputs without answers."""
+        ...
+
+    @property
     def Config(self) -> type[StrategyConfig]:
         """Its parameters."""
         ...

@@ -61,6 +61,7 @@ class Rewrite:
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
     keeps_inputs = False
+    takes_inputs = False
     Config = RewriteConfig
 
     def per_call(self, config: RewriteConfig) -> int:

@@ -536,6 +536,7 @@ class Strategy(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
     KEEPS_INPUTS_FIELD_NUMBER: _builtins.int
+    TAKES_INPUTS_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
     """The name that a run gives."""
     description: _builtins.str
@@ -544,6 +545,8 @@ class Strategy(_message.Message):
     """The prompt that it uses when none is given."""
     keeps_inputs: _builtins.bool
     """Whether its candidates have the inputs of their seeds, so that they are not to be compared with these."""
+    takes_inputs: _builtins.bool
+    """Whether its seeds may be inputs without answers, as an import with `unanswered` makes them."""
     @_builtins.property
     def params_schema(self) -> _struct_pb2.Struct:
         """The JSON schema of its parameters."""
@@ -566,10 +569,11 @@ class Strategy(_message.Message):
         tasks: _abc.Iterable[_example_pb2.TaskKind.ValueType] | None = ...,
         names: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         keeps_inputs: _builtins.bool = ...,
+        takes_inputs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params_schema", b"params_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "keeps_inputs", b"keeps_inputs", "names", b"names", "params_schema", b"params_schema", "strategy", b"strategy", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "keeps_inputs", b"keeps_inputs", "names", b"names", "params_schema", b"params_schema", "strategy", b"strategy", "takes_inputs", b"takes_inputs", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -775,21 +779,21 @@ class DiffPromptsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FIRST_FIELD_NUMBER: _builtins.int
-    SECOND_FIELD_NUMBER: _builtins.int
-    first: _builtins.str
+    NAME_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
     """`projects/{project}/prompts/{prompt}`, with `@{version}` for one version."""
-    second: _builtins.str
-    """The same for the other, of the same project."""
+    other: _builtins.str
+    """The same for the version to compare it with, of the same project."""
     def __init__(
         self,
         *,
-        first: _builtins.str = ...,
-        second: _builtins.str = ...,
+        name: _builtins.str = ...,
+        other: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "other", b"other"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -801,19 +805,19 @@ class PromptDiff(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FIRST_FIELD_NUMBER: _builtins.int
-    SECOND_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
     TEMPLATE_DIFF_FIELD_NUMBER: _builtins.int
     CHANGED_FIELDS_FIELD_NUMBER: _builtins.int
     template_diff: _builtins.str
-    """The templates as a unified diff; empty where they are the same."""
+    """From the template of the one named to that of the other, as a unified diff; empty where they are the same."""
     @_builtins.property
-    def first(self) -> Global___Prompt:
-        """The first."""
+    def prompt(self) -> Global___Prompt:
+        """The one named."""
 
     @_builtins.property
-    def second(self) -> Global___Prompt:
-        """The second."""
+    def other(self) -> Global___Prompt:
+        """The one that it was compared with."""
 
     @_builtins.property
     def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -822,14 +826,14 @@ class PromptDiff(_message.Message):
     def __init__(
         self,
         *,
-        first: Global___Prompt | None = ...,
-        second: Global___Prompt | None = ...,
+        prompt: Global___Prompt | None = ...,
+        other: Global___Prompt | None = ...,
         template_diff: _builtins.str = ...,
         changed_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other", b"other", "prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_fields", b"changed_fields", "first", b"first", "second", b"second", "template_diff", b"template_diff"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_fields", b"changed_fields", "other", b"other", "prompt", b"prompt", "template_diff", b"template_diff"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,177 @@
+"""Every program and prompt in a run: over real gRPC, Postgres and files, with the fake teacher."""
+
+from typing import Any
+
+import grpc
+import pytest
+from cultivar.example.v1 import example_pb2
+from cultivar.generation.v1 import generation_pb2 as pb
+from cultivar.run.v1 import run_pb2
+from cultivar_artifacts import load_manifest, read_shards
+from cultivar_generation.checking import MADE_UP
+from cultivar_models.fake import FakeTeacher
+from cultivar_records import Example, Message, Provenance, Span, TaskKind, example_id
+from cultivar_service.serving import Host
+from cultivar_service.struct_codec import encode_struct
+
+from tests.conftest import Start
+from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation
+from tests.seeds import commit_examples
+
+KINDS = {
+    TaskKind.INSTRUCTION: example_pb2.TASK_KIND_INSTRUCTION,
+    TaskKind.CODE: example_pb2.TASK_KIND_CODE,
+    TaskKind.ENTITIES: example_pb2.TASK_KIND_ENTITIES,
+}
+TASKS = {
+    "Name three trees that keep their leaves in winter.": "Holly, yew and box.",
+    "Say in one sentence why the sky is blue at noon.": "Air scatters blue light more than red light.",
+    "Write a polite note that a meeting has moved to Friday.": "The meeting has moved to Friday. Thank you.",
+}
+
+
+def example(text: str, answer: str, kind: TaskKind = TaskKind.INSTRUCTION, **more: Any) -> Example:
+    """A seed of a text and an answer."""
+    key = example_id("seeds", text, 0)
+    messages = (Message(role="user", content=text), Message(role="assistant", content=answer))
+    provenance = Provenance(origin="seed", family=key)
+    return Example(id=key, task=kind, messages=messages, provenance=provenance, **more)
+
+
+async def run_of(
+    host: Host, stub: Any, examples: list[Example], uses: list[pb.StrategyUse], labels: tuple[str, ...] = ()
+) -> tuple[pb.GenerationRun, list[Example]]:
+    """Runs some strategies on some seeds to the end; returns the run and its candidates."""
+    assert host.parts is not None
+    seeds = await commit_examples(host.settings.database_url, host.parts.store, examples)
+    task = example_pb2.Task(kind=KINDS[examples[0].task], instruction="Do it.", labels=labels)
+    spec = pb.GenerationSpec(seeds=seeds, task=task, strategies=uses, teacher=f"{PARENT}/teachers/fake")
+    run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))
+    run = await finish(stub, run)
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    return run, await candidates(host, run)
+
+
+async def calls_of(host: Host, run: pb.GenerationRun) -> list[dict[str, Any]]:
+    """Reads the rows of a run's calls."""
+    assert host.parts is not None
+    manifest = await load_manifest(host.parts.store, "default", run.calls.split("/")[-1])
+    return [row async for table in read_shards(host.parts.store, manifest) for row in table.to_pylist()]
+
+
+def use(strategy: str, count: int, prompt: str = "", **params: Any) -> pb.StrategyUse:
+    """One use of a strategy."""
+    named = f"{PARENT}/prompts/{prompt}" if prompt else ""
+    return pb.StrategyUse(strategy=strategy, count=count, prompt=named, params=encode_struct(params))
+
+
+INSTRUCTION_USES = {
+    "answer": use("answer", 3),
+    "dialogue": use("dialogue", 3),
+    "documents": use("documents", 6, grounded=0),
+    "preference": use("preference", 3),
+    "preference-pair": use("", 3, "preference-pair"),
+    "refine": use("", 3, "refine"),
+    "blur": use("", 3, "blur"),
+    "style": use("", 3, "style"),
+    "style-answer": use("", 4, "style-answer"),
+    "evolve-deeper": use("", 3, "evolve-deeper"),
+    "evolve-broader": use("", 3, "evolve-broader"),
+    "instructions": use("", 4, "instructions"),
+    "pairs": use("", 8, "pairs"),
+    "paraphrase": use("rewrite", 3),
+    "continue": use("expand", 4),
+}
+
+
+async def test_every_prompt_for_instructions_gives_candidates_and_no_call_is_lost(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    run, made = await run_of(host, stub, seeds, list(INSTRUCTION_USES.values()))
+    calls = await calls_of(host, run)
+    assert len(calls) == run.run.progress.counts["answered"] + run.run.progress.counts["failed"]
+    assert all(call["candidates"] or call["malformed"] or call["cause"] for call in calls)
+    assert all(call["raw"] for call in calls if call["malformed"])
+    assert sum(call["candidates"] for call in calls) == len(made) == run.run.progress.counts["candidates"]
+    by_prompt = {one.provenance.prompt.split("@")[0] for one in made}
+    assert by_prompt == set(INSTRUCTION_USES)
+    known = {seed.id for seed in seeds}
+    for one in made:
+        origin = one.provenance
+        assert set(origin.seeds) <= known and origin.strategy and origin.teacher == "fake" and origin.prompt_digest
+        assert origin.call in {call["id"] for call in calls}
+
+
+async def test_each_program_gives_what_it_is_for(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    names = ("answer", "dialogue", "documents", "preference")
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    _, made = await run_of(host, stub, seeds, [INSTRUCTION_USES[name] for name in names])
+    of = {name: [one for one in made if one.provenance.strategy == name] for name in names}
+    assert {one.text for one in of["answer"]} == set(TASKS)
+    assert all(len(one.messages) >= 4 and one.messages[0].content in TASKS for one in of["dialogue"])
+    assert all(one.evidence[0] in TASKS for one in of["documents"])
+    assert all(one.rejected and TASKS[one.text] == one.answer != one.rejected for one in of["preference"])
+
+
+async def test_code_comes_with_tests_and_entities_with_spans(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    _, made = await run_of(host, stub, [MADE_UP[TaskKind.CODE][1]], [use("code", 4)])
+    assert made and all("assert" in one.tests[0] and one.answer.startswith("def ") for one in made)
+    cities = {city: Span(start=9, end=9 + len(city), label="place") for city in ("Oslo", "Lima", "Rome")}
+    places = [
+        example(f"I fly to {city} on Monday", f"{city} = place", TaskKind.ENTITIES, spans=(span,))
+        for city, span in cities.items()
+    ]
+    _, made = await run_of(host, stub, places, [use("expand", 12)], labels=("place",))
+    spans = [one.text[span.start : span.end] for one in made for span in one.spans]
+    assert spans and set(spans) <= {"Oslo", "Lima", "Rome"}
+
+
+async def test_inputs_without_answers_are_answered_and_refused_by_what_needs_answers(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    inputs = [example(text, "") for text in TASKS]
+    _, made = await run_of(host, stub, inputs, [use("answer", 3)])
+    assert {one.text for one in made} == set(TASKS) and all(one.answer for one in made)
+    assert {one.provenance.family for one in made} == {one.id for one in inputs}
+    with pytest.raises(AssertionError, match="write them with the strategy answer"):
+        await run_of(host, stub, inputs, [use("dialogue", 3)])
+
+
+@pytest.mark.parametrize(("least", "kept"), [(0, 3), (1, 0)])
+async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
+    start: Start, teacher: FakeTeacher, least: int, kept: int
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    check = {"least": least, "template": "Translate from {{ axes.language }}.\n\n{{ draft }}"}
+    run, made = await run_of(host, stub, seeds, [use("", 3, "translate", check=check)])
+    calls = await calls_of(host, run)
+    assert (len(made), len(calls), run.run.usage.calls) == (kept, 3, 6)
+    assert {dict(call["axes"])["language"] for call in calls} == {"German", "French", "Spanish"}
+    if not kept:
+        assert all(call["raw"] and "put back" in call["malformed"][0] for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "says"),
+    [
+        (use("rewrite", 3, "pairs"), "spec.strategies[0].prompt", "is for the strategy expand"),
+        (use("code", 3), "spec.strategies[0]", "tasks of the kind code"),
+        (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
+        (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
+        (use("", 3, "translate", axes={"tone": ["x"]}), "prompt.template", "language"),
+    ],
+)
+async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
+    start: Start, teacher: FakeTeacher, wrong: pb.StrategyUse, field: str, says: str
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    with pytest.raises(grpc.aio.AioRpcError, match=says) as refused:
+        await run_of(host, stub, [example("Name a tree.", "An oak.")], [wrong])
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert field in str(refused.value.trailing_metadata())
