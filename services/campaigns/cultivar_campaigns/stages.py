@@ -98,7 +98,7 @@ class Generate(Following):
             seeds=round_.artifact("import/seeds", "seeds"),
             task=round_.task,
             strategies=[
-                StrategyOrder(use.strategy, use.params, round_.resource("prompts", use.prompt), use.count)
+                StrategyOrder(use.strategy, use.params, round_.resource("prompts", use.prompt), use.count, use.refill)
                 for use in config.generate
             ],
             teacher=round_.resource("teachers", config.teacher),

@@ -1,6 +1,7 @@
 """Messages of generation to and from its own objects."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from difflib import unified_diff
 from typing import Any
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.checking import check_prompt, try_template
+from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.plan import RunSpec, Use
 from cultivar_generation.prompts import Form, Prompt
@@ -85,6 +87,7 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) 
         prompt=prompt.versioned_name,
         prompt_digest=prompt.digest,
         count=use.count,
+        refill=use.refill,
     )
 
 
@@ -114,6 +117,7 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
                 params=encode_struct(use.params),
                 prompt=resource_name(project, "prompts", use.prompt),
                 count=use.count,
+                refill=use.refill,
             )
             for use in spec.uses
         ],
@@ -124,8 +128,8 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
     )
 
 
-def encode_generation_run(run: Run) -> pb.GenerationRun:
-    """Returns the resource of a run."""
+def encode_generation_run(run: Run, *, whole: bool = True) -> pb.GenerationRun:
+    """Returns the resource of a run; in a list it is not `whole` and has no coverage."""
     return pb.GenerationRun(
         name=resource_name(run.project, "generationRuns", run.id),
         run=encode_run(run),
@@ -133,6 +137,7 @@ def encode_generation_run(run: Run) -> pb.GenerationRun:
         candidates=artifact_name(run.project, run.result.get("candidates", "")),
         calls=artifact_name(run.project, run.result.get("calls", "")),
         stopped=run.result.get("stopped", ""),
+        coverage=[pb.Coverage(**asdict(part)) for part in report(run.result.get("coverage", {})) if whole],
     )
 
 

@@ -10,6 +10,7 @@ from cultivar_records import Example, Provenance, TaskSpec, example_id
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
+from cultivar_generation.coverage import keys_of, picked, shortage
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
 from cultivar_generation.strategies.protocol import StrategyConfig
@@ -25,6 +26,7 @@ class Use(BaseModel):
     prompt: str = Field(description="The prompt with its version.")
     prompt_digest: str
     count: int = Field(ge=1, le=10_000_000)
+    refill: bool = False
 
 
 class RunSpec(BaseModel):
@@ -52,6 +54,8 @@ class Call:
     text: str
     seed: int
     axes: Mapping[str, str]
+    aims: tuple[str, ...] = ()
+    asked: int = 0
 
 
 class Calls:
@@ -64,27 +68,66 @@ class Calls:
             (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
             for use, prompt in zip(spec.uses, prompts, strict=True)
         ]
+        self._rounds: list[tuple[int, list[tuple[int, int]]]] = []
         self._sizes = [-(-use.count // strategy.per_call(config)) for use, _, strategy, config in self._uses]
 
+        self._next = list(self._sizes)
+
     def __len__(self) -> int:
-        return sum(self._sizes)
+        return sum(self._sizes) + sum(len(picks) for _, picks in self._rounds)
+
+    @property
+    def end(self) -> int:
+        """One past the number of the last call; numbers before a round of refilling may be without a call."""
+        return self._rounds[-1][0] + len(self._rounds[-1][1]) if self._rounds else sum(self._sizes)
 
     def range(self, start: int, end: int) -> Iterator[Call]:
         """Yields the calls from a number up to another."""
-        return (self._call(number) for number in range(start, min(end, len(self))))
+        for number in range(start, min(end, sum(self._sizes))):
+            yield self._call(number)
+        for first, picks in self._rounds:
+            for place, within in picks[max(0, start - first) : max(0, end - first)]:
+                yield self._planned(place, within, 0)
+
+    def count(self, start: int, end: int) -> int:
+        """Returns how many calls there are from a number up to another."""
+        parts = [(0, sum(self._sizes)), *((first, len(picks)) for first, picks in self._rounds)]
+        return sum(max(0, min(end, first + size) - max(start, first)) for first, size in parts)
+
+    def refill(self, coverage: Mapping[str, Sequence[int]], first: int) -> int:
+        """Adds calls, numbered from `first`, for what is short of the uses that refill; returns how many.
+
+        The same coverages in the same order add the same calls. A use is asked for no more calls than were planned.
+        """
+        picks: list[tuple[int, int]] = []
+        for place, (use, _, strategy, config) in enumerate(self._uses):
+            most = 2 * self._sizes[place] - self._next[place] if use.refill else 0
+            numbers = range(self._next[place], self._next[place] + most)
+            offered = ((number, self._planned(place, number, 0).aims) for number in numbers)
+            chosen = list(picked(shortage(coverage, place), offered, strategy.per_call(config)))
+            picks += [(place, number) for number in chosen]
+            self._next[place] = chosen[-1] + 1 if chosen else self._next[place]
+        if picks:
+            self._rounds.append((first, picks))
+        return len(picks)
 
     def _call(self, number: int) -> Call:
         place, within = 0, number
         while within >= self._sizes[place]:
             within -= self._sizes[place]
             place += 1
+        use, _, strategy, config = self._uses[place]
+        return self._planned(place, within, min(strategy.per_call(config), use.count))
+
+    def _planned(self, place: int, within: int, asked: int) -> Call:
         use, prompt, strategy, config = self._uses[place]
         identifier = f"{place}-{within}"
         random = Random(f"{self._spec.random_seed}/{identifier}")
         plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
         axes = axes_of(config, f"{self._spec.random_seed}/{place}", within)
         text = prompt.render({**plan.variables, "axes": axes})
-        return Call(identifier, use, prompt, plan, text, random.getrandbits(31), axes)
+        aims = keys_of(place, plan, axes, len(self._seeds))
+        return Call(identifier, use, prompt, plan, text, random.getrandbits(31), axes, aims, asked)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
         """Returns the drafts of an answer, and why the rest of it is none."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_generation import store as tables
 from cultivar_generation import yields
 from cultivar_generation.budget import BudgetSpent, Purse
+from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
 from cultivar_generation.plan import Call, Calls, RunSpec
 from cultivar_generation.strategies import STRATEGIES
@@ -46,6 +48,8 @@ class Attempt:
     ended: int
     open: int = 0
     hungry: asyncio.Event = field(default_factory=asyncio.Event)
+    coverage: Coverage = field(default_factory=dict)
+    refills: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def goes_on(self) -> bool:
@@ -72,6 +76,17 @@ class Attempt:
         if self.idle_soon:
             self.hungry.set()
 
+    def refill(self) -> bool:
+        """Plans calls for what is short once all others are committed; tells whether there are any."""
+        if self.purse.stopped or len(self.refills) == ROUNDS:
+            return False
+        first = -(-self.teaching.calls.end // RANGE_CALLS) * RANGE_CALLS
+        if not self.teaching.calls.refill(self.coverage, first):
+            return False
+        # With the first range that is committed, so that whoever goes on plans the same calls.
+        self.refills.append({"first": first, "coverage": self.coverage})
+        return True
+
 
 class Range:
     """Calls under way together; those that have ended are in `outcomes`, in no order."""
@@ -79,7 +94,7 @@ class Range:
     def __init__(self, attempt: Attempt, start: int) -> None:
         self.number = start // RANGE_CALLS
         self.outcomes: list[Outcome] = []
-        attempt.open += min(RANGE_CALLS, len(attempt.teaching.calls) - start)
+        attempt.open += attempt.teaching.calls.count(start, start + RANGE_CALLS)
         self.task = asyncio.create_task(self._make(attempt, start))
 
     async def _make(self, attempt: Attempt, start: int) -> None:
@@ -125,13 +140,21 @@ class GenerationWork:
         teacher, calls = await self._open(hold.run.project, spec)
         tokens = (int(hold.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
         purse = Purse(spec.budget, teacher, TokenUsage(*tokens))
+        refills = list(hold.cursor.get("refills", []))
+        for refill in refills:
+            calls.refill(refill["coverage"], refill["first"])
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
         async with await teacher.client(self._models, answers, purse.guard) as client:
             await client.wait_ready(READY_SECONDS)
             teaching = Teaching(hold.run.id, spec, teacher, client, calls)
             counts = hold.progress.get("counts", {})
             ended = sum(counts.get(state, 0) for state in ENDED)
-            await self._work_ranges(Attempt(hold, answers, teacher, client, teaching, purse, ended))
+            attempt = Attempt(hold, answers, teacher, client, teaching, purse, ended)
+            attempt.coverage, attempt.refills = hold.cursor.get("coverage", {}), refills
+            await self._work_ranges(attempt)
+            while attempt.refill():
+                await hold.report(stage="refilling", total=len(calls), now=True)
+                await self._work_ranges(attempt)
 
     async def _open(self, project: str, spec: RunSpec) -> tuple[TeacherSpec, Calls]:
         async with self._database.begin() as connection:
@@ -142,7 +165,7 @@ class GenerationWork:
         return teacher, Calls(spec, usable(seeds, spec), prompts)
 
     async def _work_ranges(self, attempt: Attempt) -> None:
-        starts = deque(range(attempt.hold.cursor.get("next", 0), len(attempt.teaching.calls), RANGE_CALLS))
+        starts = deque(range(attempt.hold.cursor.get("next", 0), attempt.teaching.calls.end, RANGE_CALLS))
         underway: deque[Range] = deque()
         try:
             while True:
@@ -176,7 +199,13 @@ class GenerationWork:
         await attempt.answers.close_part(number)
         usage = usage_of(outcomes)
         cost = attempt.teacher.cost(TokenUsage(usage["prompt_tokens"], usage["completion_tokens"]))
-        cursor = {"next": (number + 1) * RANGE_CALLS, "stopped": attempt.purse.stopped}
+        attempt.coverage = added(attempt.coverage, map(covered, outcomes))
+        cursor = {
+            "next": (number + 1) * RANGE_CALLS,
+            "stopped": attempt.purse.stopped,
+            "coverage": attempt.coverage,
+            "refills": attempt.refills,
+        }
         async with hold.commit(add=counted(outcomes), spent={**usage, "cost": cost}, **cursor) as connection:
             await output.add(connection, number, files)
             await attempt.answers.prune(connection, number)
@@ -189,10 +218,20 @@ class GenerationWork:
         calls = await output.commit(connection, CALLS, spec, (spec["seeds"],))
         counts = hold.progress.get("counts", {})
         return Settled(
-            result={CANDIDATES: candidates.digest, CALLS: calls.digest, "stopped": hold.cursor.get("stopped", "")},
+            result={
+                CANDIDATES: candidates.digest,
+                CALLS: calls.digest,
+                "stopped": hold.cursor.get("stopped", ""),
+                "coverage": hold.cursor.get("coverage", {}),
+            },
             inputs=calls.rows,
             outputs={state: counts.get(state, 0) for state in ENDED},
         )
+
+
+def covered(outcome: Outcome) -> tuple[Sequence[str], int, int]:
+    """Returns what a call aimed at, and how many candidates it was asked for and made."""
+    return outcome.call.aims, outcome.call.asked, len(outcome.candidates)
 
 
 async def add_yields(connection: AsyncConnection, hold: Hold, outcomes: Sequence[Outcome]) -> None:

@@ -67,7 +67,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         """Lists the generation runs of a project."""
         project = project_of(request.parent, "parent")
         page = await self._runs.list(project, page_size(request.page_size), request.page_token)
-        runs = [codec.encode_generation_run(run) for run in page.items]
+        runs = [codec.encode_generation_run(run, whole=False) for run in page.items]
         return pb.ListGenerationRunsResponse(generation_runs=runs, next_page_token=page.next_page_token)
 
     async def WatchGenerationRun(

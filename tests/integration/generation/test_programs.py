@@ -9,13 +9,14 @@ from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.run.v1 import run_pb2
 from cultivar_artifacts import load_manifest, read_shards
 from cultivar_generation.checking import MADE_UP
-from cultivar_models.fake import FakeTeacher
+from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_records import Example, Message, Provenance, Span, TaskKind, example_id
 from cultivar_service.serving import Host
 from cultivar_service.struct_codec import encode_struct
 
 from tests.conftest import Start
 from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation
+from tests.integration.generation.test_generation_runs import spec as plan
 from tests.seeds import commit_examples
 
 KINDS = {
@@ -175,3 +176,27 @@ async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
         await run_of(host, stub, [example("Name a tree.", "An oak.")], [wrong])
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in str(refused.value.trailing_metadata())
+
+
+async def test_what_comes_short_is_asked_for_again_and_the_coverage_says_so(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(empty_rate=0.4)
+    asked = pb.StrategyUse(
+        strategy="rewrite", count=60, refill=True, params=encode_struct({"axes": {"tone": ["calm", "angry"]}})
+    )
+    run = await finish(
+        stub,
+        await stub.CreateGenerationRun(
+            pb.CreateGenerationRunRequest(parent=PARENT, spec=plan(seeds_name, asked), request_id="refilled")
+        ),
+    )
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    calls, counts = await calls_of(host, run), run.run.progress.counts
+    assert 60 < len(calls) <= 120
+    assert counts["answered"] + counts["failed"] == len(calls) == len({call["id"] for call in calls})
+    labels = {part.value: (part.asked, part.made) for part in run.coverage if part.dimension == "label"}
+    assert set(labels) == {"refund", "delivery"} and all(made >= asked == 30 for asked, made in labels.values())
+    tones = [part for part in run.coverage if part.dimension == "axis tone"]
+    assert [part.asked for part in tones] == [30, 30] and all(part.made >= 30 for part in tones)
+    assert sum(part.made for part in tones) == counts["candidates"]
+    assert len([part for part in run.coverage if part.dimension == "seed"]) == 6

@@ -24,6 +24,7 @@ class StrategyOrder:
     params: dict[str, Any]
     prompt: str
     count: int
+    refill: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,13 @@ class GenerationRuns:
     async def create(self, parent: str, order: GenerationOrder, request_id: str) -> Child:
         """Creates a generation run."""
         uses = [
-            pb.StrategyUse(strategy=use.strategy, params=encode_struct(use.params), prompt=use.prompt, count=use.count)
+            pb.StrategyUse(
+                strategy=use.strategy,
+                params=encode_struct(use.params),
+                prompt=use.prompt,
+                count=use.count,
+                refill=use.refill,
+            )
             for use in order.strategies
         ]
         spec = pb.GenerationSpec(

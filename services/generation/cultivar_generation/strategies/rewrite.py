@@ -58,6 +58,7 @@ class Rewrite:
         "text": "the seed's input; of an entities task with its entities marked as [surface](label)",
         "answer": "the seed's answer or label",
         "other": "another label of a classification task, empty where there is none",
+        "label": "the label that the variant will have, empty where there are none",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
     keeps_inputs = False
@@ -74,10 +75,12 @@ class Rewrite:
         """Plans one rewriting of the next seed, round and round."""
         seed = seeds[number % len(seeds)]
         others = [label for label in task.labels if label != seed.label] if seed.label else []
+        other = random.choice(others) if others else ""
         variables = {
+            "label": other if config.changes == "label" else seed.label or "",
             "text": mark(seed.text, seed.spans) if task.kind is TaskKind.ENTITIES else seed.text,
             "answer": seed.answer,
-            "other": random.choice(others) if others else "",
+            "other": other,
             "task": task,
         }
         return Plan((seed,), variables, stop=("\n\n",) if config.changes in ("input", "label") else ())

@@ -85,12 +85,17 @@ class StrategyUse(_message.Message):
     PARAMS_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    REFILL_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
     """The strategy: a name that ListStrategies gives; may be empty where the prompt names its own."""
     prompt: _builtins.str
     """The prompt, `projects/{project}/prompts/{prompt}` with `@{version}` for one version; empty for the strategy's own."""
     count: _builtins.int
     """The most candidates to ask for, 1 or more."""
+    refill: _builtins.bool
+    """Whether what comes short is asked for again, for each label, seed (of 200 at most) and value of an axis: by further
+    calls that aim at them, in at most three rounds, and no more calls than were planned at first.
+    """
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
         """Its parameters; unknown keys are refused, absent ones are those of the prompt or else take their defaults."""
@@ -102,14 +107,53 @@ class StrategyUse(_message.Message):
         params: _struct_pb2.Struct | None = ...,
         prompt: _builtins.str = ...,
         count: _builtins.int = ...,
+        refill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "params", b"params", "prompt", b"prompt", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "params", b"params", "prompt", b"prompt", "refill", b"refill", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StrategyUse: _TypeAlias = StrategyUse  # noqa: Y015
+
+@_typing.final
+class Coverage(_message.Message):
+    """How many candidates a use of a strategy made of one label, seed or value of an axis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USE_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    use: _builtins.int
+    """The place of the use in the spec, counted from 0."""
+    dimension: _builtins.str
+    """What it is about: "label", "seed", or "axis" and its name."""
+    value: _builtins.str
+    """The label, the id of the seed, or the value."""
+    asked: _builtins.int
+    """The candidates asked for by the calls first planned."""
+    made: _builtins.int
+    """The candidates made, those of refilling included."""
+    def __init__(
+        self,
+        *,
+        use: _builtins.int = ...,
+        dimension: _builtins.str = ...,
+        value: _builtins.str = ...,
+        asked: _builtins.int = ...,
+        made: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "dimension", b"dimension", "made", b"made", "use", b"use", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
 
 @_typing.final
 class GenerationSpec(_message.Message):
@@ -201,6 +245,7 @@ class GenerationRun(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     CALLS_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/generationRuns/{generation_run}`."""
     candidates: _builtins.str
@@ -217,6 +262,10 @@ class GenerationRun(_message.Message):
     def spec(self) -> Global___GenerationSpec:
         """What it is to do, with every default filled in."""
 
+    @_builtins.property
+    def coverage(self) -> _containers.RepeatedCompositeFieldContainer[Global___Coverage]:
+        """What was made of each label, seed (of 200 at most) and value of an axis; set when the run ended."""
+
     def __init__(
         self,
         *,
@@ -226,10 +275,11 @@ class GenerationRun(_message.Message):
         candidates: _builtins.str = ...,
         calls: _builtins.str = ...,
         stopped: _builtins.str = ...,
+        coverage: _abc.Iterable[Global___Coverage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "name", b"name", "run", b"run", "spec", b"spec", "stopped", b"stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "coverage", b"coverage", "name", b"name", "run", b"run", "spec", b"spec", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
