@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cultivar.cli import adapter, audit, augment, campaign, dataset, invitation, login, role, teacher
+from cultivar.cli import adapter, audit, augment, campaign, dataset, invitation, login, prompt, role, teacher
 
 app = typer.Typer(
     name="cultivar",
@@ -22,6 +22,7 @@ def main() -> None:
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(adapter.app, name="adapter")
+app.add_typer(prompt.app, name="prompt")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(role.app, name="role")
 app.add_typer(invitation.app, name="invitation")
