@@ -222,3 +222,19 @@ async def test_a_queue_that_is_closed_meanwhile_says_so_and_keeps_the_words(site
     await expect(page.locator("#lost-text")).to_contain_text("too late")
     await page.keyboard.press("Enter")
     await expect(page.locator("#end-title")).to_have_text("This queue is closed")
+
+
+async def test_a_rejected_answer_and_its_evidence_are_shown_as_text_where_there_are_some(empty_site: Site) -> None:
+    site, (plain, other, *_) = empty_site, seeds()
+    await site.create([plain, other.model_copy(update={"rejected": HOSTILE, "evidence": ("A passage.", HOSTILE)})])
+    page = await site.open()
+    for number in (1, 2):
+        if await shows_task(page) == other.text:
+            await expect(page.locator("#rejected")).to_have_text(HOSTILE)
+            assert await page.locator("#evidence .text").all_inner_texts() == ["A passage.", HOSTILE]
+        else:
+            await expect(page.locator("#rejected-row")).to_be_hidden()
+            await expect(page.locator("#evidence")).to_be_hidden()
+        await press(page, "d")
+        await submit_and_wait(page, f"{number} of 2 reviewed")
+    assert await page.evaluate("window.ran ?? null") is None

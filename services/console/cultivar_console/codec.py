@@ -61,6 +61,8 @@ def encode_task(task: pb.ReviewTask) -> dict[str, Any]:
         "text": text_of(task.example),
         "answer": answer.content,
         "label": task.example.label,
+        "rejected": task.example.rejected,
+        "evidence": list(task.example.evidence),
         "seeds": [{"text": text_of(seed), "answer": seed.messages[-1].content} for seed in task.seeds],
         "lease": encode_lease(task.lease),
     }

@@ -70,6 +70,10 @@ function showTask(given) {
   find("#messages").replaceChildren(...turns);
   find("#answer").textContent = task.answer;
   find("#answer").className = task.label ? "label" : "text";
+  find("#rejected").textContent = task.rejected;
+  find("#rejected-row").hidden = !task.rejected;
+  find("#evidence-list").replaceChildren(...task.evidence.map((passage) => element("p", "text", passage)));
+  find("#evidence").hidden = !task.evidence.length;
   const seeds = task.seeds.map((seed) => {
     const item = element("li", "", seed.text);
     item.append(" ", element("span", task.label ? "label" : "said", seed.answer));
