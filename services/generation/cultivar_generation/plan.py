@@ -150,7 +150,8 @@ def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
     """Returns how the model is to be sampled for a call."""
-    return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=call.plan.stop, seed=call.seed)
+    stop = call.plan.chat_stop if call.prompt.form == "chat" else call.plan.stop
+    return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
 
 
 def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, draft: Draft) -> Example:

@@ -58,6 +58,12 @@ def test_a_list_is_read_item_by_item(answer: str, texts: list[str]) -> None:
     assert {draft.answer for draft in drafts.good} == {"refund"}
 
 
+def test_a_lead_alone_is_no_item_and_ends_no_answer_in_chat() -> None:
+    assert Expand().read("The 4 messages are:", LIST, TASK, ExpandConfig(), cut=False).malformed
+    plan = Expand().plan(0, seeds(), TASK, ExpandConfig(), Random(0))
+    assert "\n\n" in plan.stop and not plan.chat_stop
+
+
 def test_the_half_thought_at_the_end_of_a_cut_answer_is_dropped() -> None:
     drafts = Expand().read("a whole item\n4. half an it", LIST, TASK, ExpandConfig(), cut=True)
     assert [draft.text for draft in drafts.good] == ["a whole item"]

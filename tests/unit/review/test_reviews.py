@@ -56,6 +56,10 @@ def test_the_answer_of_a_task_without_labels_is_edited() -> None:
     assert (changed.text, changed.answer) == ("say hi", "hi")
     with pytest.raises(InvalidArgument, match="labels of the task"):
         check(accept(label="refund"), spec, example)
+    pair = example.model_copy(update={"rejected": "go away"})
+    assert edited(pair, check(accept(edited_answer="hi"), spec, pair), "ada").rejected == "go away"
+    with pytest.raises(InvalidArgument, match="the rejected answer itself"):
+        check(accept(edited_answer=" go away"), spec, pair)
 
 
 def test_the_median_counts_persons_and_shares_add_up() -> None:

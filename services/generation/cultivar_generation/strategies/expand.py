@@ -93,7 +93,7 @@ class Expand:
         label = str(plan.variables["label"])
         if label or task.kind is TaskKind.ENTITIES or config.answers == "leave":
             lines = [line for line in answer.strip().split("\n") if line.strip()]
-            if len(lines) > 1 and lines[0].rstrip().endswith(":") and not ITEM.match(lines[0]):
+            if lines and lines[0].rstrip().endswith(":") and not ITEM.match(lines[0]):
                 lines = lines[1:]
             return self._read_lines(lines[:-1] if cut else lines, label, task, config.per_call)
         if isinstance(read_json(answer), list | dict):

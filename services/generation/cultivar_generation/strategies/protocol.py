@@ -27,11 +27,16 @@ class StrategyConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """One call that a strategy plans: the seeds in its prompt, what the template may name, where the answer ends."""
+    """One call that a strategy plans: the seeds in its prompt, what the template may name, where the answer ends.
+
+    `stop` ends a continuation, which has no end of its own; `chat_stop` ends the answer of a chat model, which may
+    begin with a sentence of its own.
+    """
 
     seeds: tuple[Example, ...]
     variables: Mapping[str, Any]
     stop: tuple[str, ...] = ()
+    chat_stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class Rewrite:
             "other": other,
             "task": task,
         }
-        return Plan((seed,), variables, stop=("\n\n",) if config.changes in ("input", "label") else ())
+        stop = ("\n\n",) if config.changes in ("input", "label") else ()
+        return Plan((seed,), variables, stop, stop)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, or a new input with its answer."""
