@@ -1,6 +1,8 @@
 """Prompts: what a template may do, and what it may not."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -92,3 +94,10 @@ def test_a_template_that_is_not_jinja_is_refused_when_it_is_compiled() -> None:
 def test_the_digest_is_over_form_and_template_alone() -> None:
     assert Prompt("a", 1, "chat", "t", "x").digest == Prompt("b", 2, "chat", "t", "y").digest
     assert Prompt("a", 1, "chat", "t", "").digest != Prompt("a", 1, "continuation", "t", "").digest
+
+
+def test_the_manual_shows_each_shipped_prompt_with_what_it_gave() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "prompts.md").read_text()
+    told = re.findall(r"^## (\S+)$", page, re.MULTILINE)
+    assert sorted(told) == sorted(versions[max(versions)].versioned_name for versions in shipped().values())
+    assert len(re.findall(r"^\d+ calls: \d+ candidates, \d+ malformed\.$", page, re.MULTILINE)) == len(told)
