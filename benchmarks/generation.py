@@ -28,6 +28,7 @@ ROWS = int(os.environ.get("BENCH_ROWS", "5000"))
 IN_FLIGHT = 64
 LATENCY = {"latency_s": 0.05}
 FAULTS = {**LATENCY, "too_many_rate": 0.05, "retry_after_s": 1.0, "error_rate": 0.02}
+USE = pb.StrategyUse(strategy="rewrite", count=ROWS)
 TRIES = 8
 FIRST_PAUSE = 0.25
 MODEL = "fake-teacher"
@@ -53,7 +54,7 @@ async def sides(teacher_settings: Mapping[str, float]) -> AsyncIterator[Mapping[
 
             async def cultivar(repeat: int) -> Sample:
                 watch = Stopwatch(up.pid)
-                run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, "rewrite", ROWS, "fake")
+                run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, USE, "fake")
                 return watch.sample(run.run.progress.counts["candidates"])
 
             yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
@@ -91,7 +92,7 @@ def prepare(client: Client, teacher_url: str) -> str:
     client.generation.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher, skip_probe=True)
     )
-    return str(import_seeds(client, QUIET, SEEDS, TASK).artifacts["seeds"])
+    return str(import_seeds(client, QUIET, SEEDS, TASK, False).artifacts["seeds"])
 
 
 async def bare(url: str, repeat: int) -> Sample:
