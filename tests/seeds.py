@@ -40,7 +40,7 @@ async def commit_examples(
     """Commits examples as an artifact and returns its name."""
     files = await write_shards(store, project, to_table(examples))
     manifest = Manifest(project=project, kind=kind, rows=len(examples), files=files)
-    database = Database(database_url, "artifacts", pool_size=1)
+    database = Database(database_url, "artifacts", connections=1)
     async with database.begin() as connection:
         await commit_manifest(connection, store, manifest)
     await database.close()

@@ -20,14 +20,17 @@ SHARED_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
-    """Connections of one service, whose unqualified table names lie in the service's own schema."""
+    """Connections of one service, whose unqualified table names lie in the service's own schema.
 
-    def __init__(self, url: str, schema: str, *, pool_size: int = 8) -> None:
+    At most `connections` are open at once; half of them are kept.
+    """
+
+    def __init__(self, url: str, schema: str, *, connections: int = 16) -> None:
         self.schema = schema
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+psycopg://", 1),
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            pool_size=(connections + 1) // 2,
+            max_overflow=connections // 2,
             pool_pre_ping=True,
             connect_args={"options": f"-csearch_path={schema} -cidle_in_transaction_session_timeout=60000"},
         )

@@ -51,7 +51,7 @@ class Wrong(Exception):
 async def examine(settings: Settings, schemas: Schemas, project: str) -> AsyncIterator[Finding]:
     """Yields what is found of database, clock, schemas, store, issuer, services and token, one after the other."""
     if settings.database_url:
-        database = Database(settings.database_url, ARTIFACTS, pool_size=1)
+        database = Database(settings.database_url, ARTIFACTS, connections=1)
         yield await found("database", partial(check_database, database))
         yield await found("clock", partial(check_clock, database))
         yield await found("schemas", partial(check_schemas, database, settings.database_url, schemas))
@@ -135,7 +135,7 @@ async def check_schemas(database: Database, url: str, schemas: Schemas) -> str:
         except StartError as error:
             refused = error
             continue
-        one = Database(url, schema, pool_size=1)
+        one = Database(url, schema, connections=1)
         try:
             await require_newest(one, *chains)
         finally:

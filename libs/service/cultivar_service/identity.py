@@ -58,7 +58,7 @@ def open_oidc(settings: Settings) -> Identity:
         raise StartError("CULTIVAR_OIDC_ISSUER is set without CULTIVAR_OIDC_AUDIENCE: name whom tokens must be for")
     issuer = Issuer(settings.oidc_issuer)
     # Without a database the start fails by itself, with the sentence that belongs to it.
-    bindings = Bindings(Database(settings.database_url, SCHEMA, pool_size=2)) if settings.database_url else None
+    bindings = Bindings(Database(settings.database_url, SCHEMA, connections=4)) if settings.database_url else None
     oidc = Oidc(settings, issuer, bindings.of if bindings else nothing_bound)
     close = bindings.close if bindings else nothing_to_close
     return Identity(oidc, oidc=oidc, issuer=issuer, own=OwnTokens(settings, issuer), close=close)

@@ -31,7 +31,7 @@ async def migrate(url: str, schemas: Schemas) -> None:
     try:
         await make_artifact_schema(url)
         for schema, chains in schemas.items():
-            database = Database(url, schema, pool_size=1)
+            database = Database(url, schema, connections=1)
             try:
                 await database.migrate(*chains)
             finally:
@@ -49,7 +49,7 @@ async def migrate(url: str, schemas: Schemas) -> None:
 
 async def make_artifact_schema(url: str) -> None:
     """Makes the schema that every service reads and inserts into."""
-    database = Database(url, ARTIFACTS, pool_size=1)
+    database = Database(url, ARTIFACTS, connections=1)
     try:
         async with database.begin() as connection:
             await create_artifact_schema(connection)
@@ -63,7 +63,7 @@ async def let_in(url: str, roles: Mapping[str, str], passwords: Mapping[str, str
     `roles` are by schema, as are `passwords`, which are set. With `make` a role that is not there is made; else
     raises StartError for it.
     """
-    database = Database(url, ARTIFACTS, pool_size=1)
+    database = Database(url, ARTIFACTS, connections=1)
     try:
         for schema, role in roles.items():
             async with database.begin() as connection:

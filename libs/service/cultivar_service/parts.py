@@ -129,7 +129,7 @@ class Parts:
             raise StartError("no database is set: give CULTIVAR_DATABASE_URL as postgresql://user@host/database")
         if self.settings.migrate:
             await migrate(self.settings.database_url, {schema: chains})
-        database = Database(self.settings.database_url, schema)
+        database = Database(self.settings.database_url, schema, connections=self.settings.database_connections)
         self.stack.push_async_callback(database.close)
         await require_usable(database, ARTIFACTS)
         await require_usable(database, schema)

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", description="PostgreSQL with this service's role, as postgresql://user@host/database."
     )
+    database_connections: int = Field(
+        16, ge=2, description="The most connections to PostgreSQL that one replica of a service opens for its schema."
+    )
     artifacts: str = Field("", description="The artifact store: a folder, or s3://bucket/prefix.")
     s3_endpoint: str = Field("", description="Host and port of an S3 API, when it is not AWS.")
     s3_access_key: str = Field("", description="Access key of the S3 API.")

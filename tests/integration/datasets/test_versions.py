@@ -44,7 +44,7 @@ async def verdicts(served: Served, scores: dict[str, float]) -> str:
     rows = [Verdict(example=example, filter="judge", keep=True, score=score) for example, score in scores.items()]
     files = await write_shards(served.store, "default", to_verdict_table(rows))
     manifest = Manifest(project="default", kind="verdicts", rows=len(rows), files=files)
-    database = Database(served.host.settings.database_url, "artifacts", pool_size=1)
+    database = Database(served.host.settings.database_url, "artifacts", connections=1)
     async with database.begin() as connection:
         await commit_manifest(connection, served.store, manifest)
     await database.close()

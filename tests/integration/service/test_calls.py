@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
+from sqlalchemy import text
 
 from tests.conftest import Start
 
@@ -138,3 +139,15 @@ async def test_calls_of_another_process_use_the_token(start: Start) -> None:
     channel = open_channel(host.listening.address, host.token)
     assert (await stub(channel).ListPrompts(LIST)).prompts
     await channel.close()
+
+
+async def test_a_service_opens_no_more_connections_than_its_setting_says(start: Start) -> None:
+    host = await start(build, database_connections=3)
+    database = host.services[0].database
+    assert database is not None
+
+    async def backend() -> int:
+        async with database.begin() as connection:
+            return int(await connection.scalar(text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")) or 0)
+
+    assert len(set(await asyncio.gather(*(backend() for _ in range(12))))) == 3
