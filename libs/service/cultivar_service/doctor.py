@@ -5,6 +5,7 @@ from asyncio import gather
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any, Literal
 
 import grpc
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from cultivar_service.database import Database, no_database
 from cultivar_service.errors import CultivarError, StartError, Unavailable
 from cultivar_service.identity import Identity, open_identity
+from cultivar_service.interceptors import VERSION_KEY
 from cultivar_service.issuer import Issuer
 from cultivar_service.migration import ARTIFACTS, Schemas
 from cultivar_service.own_tokens import OwnTokens
@@ -29,6 +31,7 @@ from cultivar_service.settings import Settings
 
 MOST_SKEW_SECONDS = 5.0
 OLDEST_POSTGRES = 14
+OURS = version("cultivar")
 CALL_SECONDS = 10.0
 PROJECT = "cultivar-doctor"
 NO_SERVICE = ("failed to connect", "connections to all backends", "errors resolving")
@@ -158,12 +161,28 @@ async def check_store(store: ArtifactStore) -> str:
 
 
 async def check_health(routes: Routes, service: str) -> str:
-    """Asks a service how it is; raises Wrong unless it serves."""
+    """Asks a service how it is and which version; raises Wrong unless it serves and its version goes with ours."""
     stub: Any = health_pb2_grpc.HealthStub(routes.of(service))
-    answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS)
+    call = stub.Check(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS)
+    answer = await call
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise Wrong(f"{service} does not serve: see whether its database answers, in its log")
-    return "serves"
+    theirs = dict(await call.trailing_metadata()).get(VERSION_KEY, "")
+    if apart(theirs, OURS):
+        raise Wrong(
+            f"serves version {theirs or 'unknown'}, which is more than a minor version from {OURS} here: upgrade the "
+            "older of the two"
+        )
+    return f"serves version {theirs}"
+
+
+def apart(one: str, other: str) -> bool:
+    """Tells whether two versions differ by more than a minor version, or one of them cannot be read."""
+    try:
+        (major, minor), (other_major, other_minor) = ([int(part) for part in of.split(".")[:2]] for of in (one, other))
+    except ValueError:
+        return True
+    return major != other_major or abs(minor - other_minor) > 1
 
 
 async def check_token(routes: Routes, project: str) -> str:

@@ -1,8 +1,12 @@
-"""What every call passes through: identity and role, errors to status, log line and metrics."""
+"""What every call passes through: identity and role, errors to status, log line, metrics and the server's version.
+
+The version is trailing metadata, `cultivar-version`: a call whose initial metadata were sent would not be retried.
+"""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -19,6 +23,8 @@ from cultivar_service.names import new_id, project_of
 from cultivar_service.principal import STRANGER, Authenticator, bearer, current_principal
 from cultivar_service.translate import translate
 
+VERSION_KEY = "cultivar-version"
+VERSION = ((VERSION_KEY, version("cultivar")),)
 OPEN_SERVICES = (
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -61,8 +67,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Returns the handler of a call, wrapped; health and reflection are open."""
         handler = await continuation(details)
-        if handler is None or details.method.split("/")[1] in OPEN_SERVICES:
-            return handler
+        if handler is None:
+            return None
+        if details.method.split("/")[1] in OPEN_SERVICES:
+            return with_version(handler) if handler.unary_unary else handler
         metadata = {key: str(value) for key, value in details.invocation_metadata or ()}
         return self._wrap(handler, details.method, metadata)
 
@@ -122,10 +130,21 @@ async def after(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield message
 
 
+def with_version(handler: Any) -> Any:
+    """Returns a handler whose answer says the server's version too."""
+
+    async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        context.set_trailing_metadata(VERSION)
+        return await handler.unary_unary(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(unary, handler.request_deserializer, handler.response_serializer)
+
+
 @asynccontextmanager
 async def observed(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
     """Maps what a call raises to its status, logs it with an id, and measures it."""
     started, code, call = time.perf_counter(), grpc.StatusCode.OK, new_id()
+    context.set_trailing_metadata(VERSION)
     try:
         yield
     except Exception as error:
@@ -133,7 +152,8 @@ async def observed(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
         code = known.status
         if not isinstance(error, CultivarError) and type(known) is CultivarError:
             log.error("call_crashed", call=call, method=method, exc_info=error)
-        await context.abort_with_status(rpc_status.to_status(status_of(known, call)))
+        said: Any = rpc_status.to_status(status_of(known, call))
+        await context.abort_with_status(said._replace(trailing_metadata=(*said.trailing_metadata, *VERSION)))
     except BaseException:
         code = grpc.StatusCode.CANCELLED
         raise

@@ -90,7 +90,7 @@ def migrate(
 def doctor(
     project: Annotated[str, typer.Option(envvar="CULTIVAR_PROJECT", help="The project to read in.")] = "default",
 ) -> None:
-    """Looks at database, clock, schemas, store, issuer, services and token; the status is 1 when one is wrong."""
+    """Looks at database, clock, schemas, store, issuer, services, versions and token; status 1 when one is wrong."""
     from cultivar_service.settings import Settings
 
     from cultivar_standalone.doctoring import Doctor

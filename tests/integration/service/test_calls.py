@@ -3,6 +3,7 @@
 import asyncio
 import stat
 import urllib.request
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -139,6 +140,22 @@ async def test_calls_of_another_process_use_the_token(start: Start) -> None:
     channel = open_channel(host.listening.address, host.token)
     assert (await stub(channel).ListPrompts(LIST)).prompts
     await channel.close()
+
+
+async def test_every_answer_says_the_version_of_the_server(start: Start) -> None:
+    host = await start(build)
+    async with grpc.aio.insecure_channel(host.listening.address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        run = pb.WatchGenerationRunRequest(name="projects/default/generationRuns/none")
+        token = [("authorization", f"Bearer {host.token}")]
+        for call, code in (
+            (stub(channel).ListPrompts(LIST, metadata=token), grpc.StatusCode.OK),
+            (stub(channel).ListPrompts(LIST), grpc.StatusCode.UNAUTHENTICATED),
+            (stub(channel).WatchGenerationRun(run, metadata=token), grpc.StatusCode.NOT_FOUND),
+            (health.Check(health_pb2.HealthCheckRequest()), grpc.StatusCode.OK),
+        ):
+            assert await call.code() == code
+            assert dict(await call.trailing_metadata())["cultivar-version"] == version("cultivar")
 
 
 async def test_a_service_opens_no_more_connections_than_its_setting_says(start: Start) -> None:
