@@ -219,10 +219,10 @@ async def own_token(settings: Settings) -> str:
     """Returns the token with which a service of these settings calls others; raises NotConnected where it has none."""
     try:
         if settings.oidc_issuer:
-            return await OwnTokens(settings, Issuer(settings.oidc_issuer)).token()
+            return await OwnTokens(settings, Issuer(settings.oidc_issuer, ca=settings.oidc_ca)).token()
         return settings.token_file.read_text().strip()
-    except CultivarError as error:
-        raise NotConnected(error.message) from error
+    except (CultivarError, StartError) as error:
+        raise NotConnected(str(error)) from error
     except OSError as error:
         raise NotConnected(
             f"{settings.token_file} cannot be read: {error.strerror}; correct CULTIVAR_TOKEN_FILE"

@@ -56,7 +56,7 @@ def open_oidc(settings: Settings) -> Identity:
         raise StartError("CULTIVAR_OIDC_ISSUER must begin with https:// (http:// is for this machine alone)")
     if not settings.oidc_audience:
         raise StartError("CULTIVAR_OIDC_ISSUER is set without CULTIVAR_OIDC_AUDIENCE: name whom tokens must be for")
-    issuer = Issuer(settings.oidc_issuer)
+    issuer = Issuer(settings.oidc_issuer, ca=settings.oidc_ca)
     # Without a database the start fails by itself, with the sentence that belongs to it.
     bindings = Bindings(Database(settings.database_url, SCHEMA, connections=4)) if settings.database_url else None
     oidc = Oidc(settings, issuer, bindings.of if bindings else nothing_bound)

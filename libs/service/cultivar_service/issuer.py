@@ -6,8 +6,10 @@ nobody may make a service ask the issuer at will.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ import httpx2
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
-from cultivar_service.errors import Unavailable
+from cultivar_service.errors import StartError, Unavailable
 from cultivar_service.logs import log
 
 KEPT_SECONDS = 3600.0
@@ -34,11 +36,20 @@ def trustworthy(url: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
 
 
-class Issuer:
-    """Reads what an issuer publishes; safe for concurrent use."""
+def trust(ca: Path | None) -> ssl.SSLContext | bool:
+    """Returns what an issuer's certificate is checked by; raises StartError where the CA cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca) if ca else True
+    except OSError as error:
+        raise StartError(f"{ca} cannot be read as a CA: {error.strerror}; correct CULTIVAR_OIDC_CA") from error
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+
+class Issuer:
+    """Reads what an issuer publishes; safe for concurrent use. Raises StartError where its CA cannot be read."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic, ca: Path | None = None) -> None:
         self.url = url
+        self._trust = trust(ca)
         self._clock = clock
         self._reading = asyncio.Lock()
         self._metadata: dict[str, Any] = {}
@@ -91,7 +102,7 @@ class Issuer:
                 log.warning("issuer_unreadable", issuer=self.url, kind=type(error).__name__)
 
     async def _fetch(self) -> tuple[dict[str, Any], KeySet]:
-        async with httpx2.AsyncClient(timeout=ANSWER_SECONDS) as http:
+        async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, verify=self._trust) as http:
             answer = await http.get(self.url.rstrip("/") + "/.well-known/openid-configuration")
             metadata = dict(answer.raise_for_status().json())
             if metadata["issuer"] != self.url:

@@ -10,7 +10,7 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from cultivar_service.errors import FailedPrecondition, Unavailable
-from cultivar_service.issuer import ANSWER_SECONDS, Issuer
+from cultivar_service.issuer import ANSWER_SECONDS, Issuer, trust
 from cultivar_service.settings import Settings
 
 # A token is renewed when less than this part of its life is left, so that no call begins with one about to end.
@@ -58,5 +58,5 @@ class OwnTokens:
 def oauth_client(settings: Settings, scope: str, **options: Any) -> AsyncOAuth2Client:
     """Returns a client of the issuer's endpoints, to be closed by its caller."""
     secret = settings.oidc_client_secret.get_secret_value() or None
-    given = {"scope": scope or None, "timeout": ANSWER_SECONDS, **options}
+    given = {"scope": scope or None, "timeout": ANSWER_SECONDS, "verify": trust(settings.oidc_ca), **options}
     return AsyncOAuth2Client(settings.oidc_client_id, secret, **given)

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         "", description="The OIDC issuer whose tokens are taken, an https address; empty for the local token."
     )
     oidc_audience: str = Field("", description="The audience that a token must be for.")
+    oidc_ca: Path | None = Field(
+        None, description="The CA that signed the issuer's certificate, in PEM; empty for the system's."
+    )
     oidc_principal_claim: str = Field("sub", description="The claim that names the principal.")
     oidc_roles_claim: str = Field(
         "groups", description="The claim with entries cultivar:PROJECT:ROLE; dots lead into nested claims."
