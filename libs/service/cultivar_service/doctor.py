@@ -216,7 +216,7 @@ async def connection_of(settings: Settings) -> Connection:
 
 
 async def own_token(settings: Settings) -> str:
-    """Returns the token with which a service of these settings calls others; raises NotConnected where it has none."""
+    """Returns the token with which a program of these settings calls; raises NotConnected where it has none."""
     try:
         if settings.oidc_issuer:
             return await OwnTokens(settings, Issuer(settings.oidc_issuer, ca=settings.oidc_ca)).token()

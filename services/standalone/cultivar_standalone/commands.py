@@ -1,4 +1,4 @@
-"""The commands that this package adds to the command line: `cultivar up`, `demo`, `migrate` and `doctor`.
+"""The commands that this package adds to the command line: `cultivar up`, `demo`, `migrate`, `doctor` and `token`.
 
 The command line loads this file for every command, so what the services need is imported when one of them runs.
 """
@@ -101,6 +101,19 @@ def doctor(
         raise typer.Exit(1)
 
 
+def token() -> None:
+    """Prints a token for CULTIVAR_TOKEN: one of CULTIVAR_OIDC_CLIENT_ID at the issuer, or that of this machine."""
+    from cultivar.cli.calling import failed
+    from cultivar.connection import NotConnected
+    from cultivar_service.doctor import own_token
+    from cultivar_service.settings import Settings
+
+    try:
+        typer.echo(asyncio.run(own_token(found(Settings))))
+    except NotConnected as error:
+        raise failed(str(error)) from error
+
+
 def found(settings: "type[Settings]") -> "Settings":
     """Reads the settings from environment and file; what is wrong ends the program with one sentence and status 1."""
     from cultivar_service.errors import StartError
@@ -137,3 +150,4 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(migrate)
     app.command()(doctor)
+    app.command()(token)
