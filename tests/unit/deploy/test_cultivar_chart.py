@@ -25,8 +25,15 @@ CHART = HELM_FOLDER / "cultivar"
 RELEASE = "release"
 # How long CoreDNS lets others remember the address of a pod.
 DNS_SECONDS = 5
-# The names that others read settings under, beside those of every service.
-OTHER_SETTINGS = {"CULTIVAR_ADDRESS", "CULTIVAR_TOKEN"}
+# The names that clients read settings under, beside those of every service.
+OTHER_SETTINGS = {"CULTIVAR_ADDRESS"}
+WITH_ISSUER = {
+    **{name: of for name, of in GIVEN.items() if name != "identity.secret"},
+    "oidc.issuer": "https://id.example/realm",
+    "oidc.audience": "cultivar",
+    "oidc.secret": "clients",
+    "oidc.caSecret": "authority",
+}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def test_a_service_is_headless_so_that_its_clients_take_its_pods_in_turn(objects
 
 def test_every_setting_that_the_chart_gives_is_one_that_the_services_know(objects: list[Object]) -> None:
     known = {f"CULTIVAR_{field.upper()}" for field in TrainingSettings.model_fields} | OTHER_SETTINGS
-    for name, spec in pod_specs(objects):
+    for name, spec in [*pod_specs(objects), *pod_specs(rendered("cultivar", values=WITH_ISSUER))]:
         assert {each["name"] for each in spec["containers"][0]["env"]} <= known, name
 
 
@@ -159,6 +166,49 @@ def test_all_that_is_missing_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "asked"), [("oidc.audience", "give the "), ("oidc.secret", "name an existing Secret")]
+)
+def test_with_an_issuer_a_value_that_it_needs_is_asked_for_and_the_token_is_not(value: str, asked: str) -> None:
+    given = {name: of for name, of in WITH_ISSUER.items() if name != value}
+    refused = helm("template", RELEASE, str(CHART), *flags(given))
+    [line] = [line for line in refused.stderr.splitlines() if line.startswith("  - ")]
+    assert line.startswith(f"  - {value}: {asked}")
+
+
+def test_with_an_issuer_each_service_has_a_client_of_its_own_where_it_needs_one_and_no_pod_sees_the_token() -> None:
+    objects = rendered("cultivar", values=WITH_ISSUER)
+    clients = {}
+    for name, spec in pod_specs(objects):
+        env = {each["name"]: each for each in spec["containers"][0]["env"]}
+        assert "CULTIVAR_TOKEN_FILE" not in env and "identity" not in {volume["name"] for volume in spec["volumes"]}
+        if "CULTIVAR_OIDC_CLIENT_ID" in env:
+            secret = env["CULTIVAR_OIDC_CLIENT_SECRET"]["valueFrom"]["secretKeyRef"]
+            assert secret["name"] == "clients"
+            clients[name] = env["CULTIVAR_OIDC_CLIENT_ID"]["value"], secret["key"], secret.get("optional", False)
+        if name.startswith("Deployment"):
+            assert env["CULTIVAR_OIDC_ISSUER"]["value"] == "https://id.example/realm"
+            assert env["CULTIVAR_OIDC_AUDIENCE"]["value"] == "cultivar"
+            assert env["CULTIVAR_OIDC_SERVICES"]["value"] == "cultivar-campaigns"
+    assert clients == {
+        f"Deployment {RELEASE}-campaigns": ("cultivar-campaigns", "campaigns", False),
+        f"Deployment {RELEASE}-console": ("cultivar-console", "console", True),
+        f"Pod {RELEASE}-test": ("cultivar-campaigns", "campaigns", False),
+    }
+
+
+def test_the_ca_of_the_issuer_lies_where_the_services_look_for_it() -> None:
+    for name, spec in pod_specs(rendered("cultivar", values=WITH_ISSUER)):
+        env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+        if "CULTIVAR_OIDC_CA" in env:
+            folders = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+            [volume] = [each for each in spec["volumes"] if each["name"] == "issuer"]
+            assert volume["secret"] == {"secretName": "authority", "items": [{"key": "ca.crt", "path": "ca.crt"}]}, name
+            assert env["CULTIVAR_OIDC_CA"] == f"{folders['issuer']}/ca.crt"
+        else:
+            assert name == f"Job {RELEASE}-migration"
+
+
+@pytest.mark.parametrize(
     ("value", "named"),
     [
         ("services.reviews.replicas=1", "/services"),
@@ -168,6 +218,8 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ("teachers.url=http://teachers", "/teachers/url"),
         ("database.secret=Not_A_Name", "/database/secret"),
         ("settings.run_slots=8", "/settings"),
+        ("oidc.issuer=http://id.example", "/oidc/issuer"),
+        ("services.review.oidcClient=7", "/services/review/oidcClient"),
     ],
 )
 def test_a_value_that_is_wrong_is_refused_by_the_schema_by_its_path(value: str, named: str) -> None:

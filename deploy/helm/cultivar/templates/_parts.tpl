@@ -53,11 +53,32 @@ securityContext:
   capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* The volumes in which a pod finds who it is: the one token, or the CA of the issuer. */}}
+{{- define "cultivar.identityVolumes" -}}
+{{- with .Values }}
+{{- if not .oidc.issuer }}
+- { name: identity, secret: { secretName: {{ .identity.secret }}, defaultMode: 0440 } }
+{{- else if .oidc.caSecret }}
+- { name: issuer, secret: { secretName: {{ .oidc.caSecret }}, items: [{ key: ca.crt, path: ca.crt }] } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "cultivar.identityMounts" -}}
+{{- with .Values }}
+{{- if not .oidc.issuer }}
+- { name: identity, mountPath: /etc/cultivar/identity, readOnly: true }
+{{- else if .oidc.caSecret }}
+- { name: issuer, mountPath: /etc/cultivar/issuer, readOnly: true }
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The settings that come from a Secret, as environment variables; takes a map of {secret, key}. */}}
 {{- define "cultivar.secretEnv" -}}
 {{- range $name, $from := . }}
 - name: {{ $name }}
-  valueFrom: { secretKeyRef: { name: {{ $from.secret }}, key: {{ $from.key }} } }
+  valueFrom: { secretKeyRef: { name: {{ $from.secret }}, key: {{ $from.key }}{{ if $from.optional }}, optional: true{{ end }} } }
 {{- end }}
 {{- end }}
 
