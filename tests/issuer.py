@@ -1,15 +1,18 @@
-"""A real OIDC issuer on loopback: Canaille, as pytest-iam serves it."""
+"""A real OIDC issuer: Canaille, as pytest-iam serves it, on loopback or over TLS elsewhere."""
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
+from wsgiref.simple_server import make_server
 
 import httpx2
 import portpicker
+import trustme
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from canaille import create_app
 from canaille.backends import Backend
@@ -46,9 +49,10 @@ def new_key() -> dict[str, Any]:
 class RealIssuer:
     """The issuer, and what its administrator does."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, url: str, trusted: ssl.SSLContext | bool = True) -> None:
         self._server = server
-        self.url = f"http://localhost:{server.port}"
+        self._trusted = trusted
+        self.url = url
         self.secret = uuid4().hex
         self.client_token_seconds = provider.authorization._token_generators["client_credentials"]._get_expires_in(
             None, "client_credentials"
@@ -62,7 +66,7 @@ class RealIssuer:
 
     def public_key(self) -> dict[str, Any]:
         """Returns the key that it publishes."""
-        return dict(httpx2.get(f"{self.url}/oauth/jwks.json").json()["keys"][0])
+        return dict(httpx2.get(f"{self.url}/oauth/jwks.json", verify=self._trusted).json()["keys"][0])
 
     @property
     def _config(self) -> Any:
@@ -133,7 +137,8 @@ class RealIssuer:
         """Returns the token of a person, asked for with their password."""
         scope = "openid profile email groups"
         asked = {"grant_type": "password", "username": name, "password": PASSWORD, "scope": scope}
-        answer = httpx2.post(f"{self.url}/oauth/token", data=asked, auth=(client_id, self.secret))
+        credentials = (client_id, self.secret)
+        answer = httpx2.post(f"{self.url}/oauth/token", data=asked, auth=credentials, verify=self._trusted)
         return str(answer.raise_for_status().json()["access_token"])
 
     def signed(self, key: dict[str, Any] | None = None, alg: str = "RS256", **changed: Any) -> str:
@@ -149,29 +154,43 @@ class RealIssuer:
 
 
 @contextmanager
-def real_issuer() -> Iterator[RealIssuer]:
-    """Serves an issuer for as long as the context is open."""
+def real_issuer(host: str = "localhost", authority: trustme.CA | None = None) -> Iterator[RealIssuer]:
+    """Serves an issuer for as long as the context is open: without TLS, or with a certificate of an authority."""
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
-    port = portpicker.pick_unused_port()
+    port, scheme = portpicker.pick_unused_port(), "https" if authority else "http"
+    url = f"{scheme}://{host}:{port}"
     config = {
         "TESTING": True,
         "SECRET_KEY": uuid4().hex,
         "WTF_CSRF_ENABLED": False,
-        "PREFERRED_URL_SCHEME": "http",
-        "SERVER_NAME": f"localhost:{port}",
+        "PREFERRED_URL_SCHEME": scheme,
+        "SERVER_NAME": f"{host}:{port}",
         "CANAILLE": {"DATABASE": "memory", "JAVASCRIPT": False, "LOGGING": {"version": 1}},
         "CANAILLE_OIDC": {"ACTIVE_JWKS": [new_key()], "TRUSTED_DOMAINS": ["127.0.0.1"]},
     }
     app = create_app(config=config, env_file="", env_prefix="NOTHING_")
     # RFC 7009 lets public clients take back what they were granted; Canaille's takes clients with a secret alone.
     provider.RevocationEndpoint.CLIENT_AUTH_METHODS = ["client_secret_basic", "none"]
-    provider.authorization.register_token_generator("client_credentials", MachineTokens(f"http://localhost:{port}"))
-    server = Server(app, port, Backend.instance)
+    provider.authorization.register_token_generator("client_credentials", MachineTokens(url))
+    server, trusted = Server(app, port, Backend.instance), ssl.create_default_context()
+    if authority is not None:
+        serve_over_tls(server, host, authority)
+        authority.configure_trust(trusted)
     thread = threading.Thread(target=server.httpd.serve_forever)
     thread.start()
     try:
-        yield RealIssuer(server)
+        yield RealIssuer(server, url, trusted)
     finally:
         server.httpd.shutdown()
         thread.join()
         server.httpd.server_close()
+
+
+def serve_over_tls(server: Server, host: str, authority: trustme.CA) -> None:
+    """Lets a server listen at a host of its own, with a certificate that an authority signs for it."""
+    server.httpd.server_close()
+    server.httpd = make_server(host, server.port, server.app, handler_class=server._make_request_handler())
+    server.httpd.base_environ["HTTPS"] = "on"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    server.httpd.socket = context.wrap_socket(server.httpd.socket, server_side=True)

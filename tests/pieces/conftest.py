@@ -1,4 +1,4 @@
-"""The processes, the database with its roles, the S3 server and the teacher that the tests of this folder share."""
+"""The processes, the database with its roles, the S3 server, the issuer and the teacher that the tests share."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ from cultivar_models.fake import FakeTeacher
 from cultivar_standalone.migrating import Migration
 from minio import Minio
 
+from tests.issuer import RealIssuer
 from tests.pieces.pieces import Pieces
 from tests.s3_servers import s3_server
 
@@ -29,6 +30,8 @@ class Cluster:
     pieces: Pieces
     teacher: FakeTeacher
     store: ArtifactStore
+    issuer: RealIssuer
+    database_url: str
 
 
 @pytest.fixture(scope="session")
@@ -63,14 +66,16 @@ def environment(s3: S3Settings) -> dict[str, str]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cluster(migrated: str, s3: S3Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster(
+    migrated: str, s3: S3Settings, issuer: RealIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cluster]:
     """Two replicas of every service, started once for all tests."""
     folder: Path = tmp_path_factory.mktemp("pieces")
     async with FakeTeacher() as teacher:
         given = {**environment(s3), "CULTIVAR_TEACHERS_URL": teacher.url}
-        pieces = Pieces(folder, given, migrated)
+        pieces = Pieces(folder, given, migrated, issuer)
         try:
             await pieces.start()
-            yield Cluster(pieces, teacher, open_store("s3://cultivar/trial", s3))
+            yield Cluster(pieces, teacher, open_store("s3://cultivar/trial", s3), issuer, migrated)
         finally:
             assert await pieces.stop() == [0] * len(pieces.replicas)

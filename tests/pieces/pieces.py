@@ -1,4 +1,4 @@
-"""Every service as processes of its own: two replicas each, own role and schema, TLS, S3, and a fake teacher."""
+"""Every service as processes of its own: two replicas each, own role and schema, TLS, S3, OIDC, and a fake teacher."""
 
 import asyncio
 import itertools
@@ -16,10 +16,12 @@ from cultivar.cli.audit import SERVICES
 from cultivar.client import Client
 from cultivar.connection import Connection
 from cultivar_service.peers import open_channel
-from cultivar_service.principal import local_token
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.issuer import AUDIENCE, RealIssuer
+
 TLS_NAME = "cultivar.test"
+PERSON = "ada"
 START_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 30.0
@@ -104,15 +106,23 @@ class Replica:
 class Pieces:
     """All processes, and how clients reach them."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], database_url: str, replicas: int = 2) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], database_url: str, issuer: RealIssuer, replicas: int = 2
+    ) -> None:
         self.folder = folder
-        self.token = local_token(folder / "token")
+        self.token = token_of_person(issuer)
         self.ca = make_certificates(folder)
+        clients = {service: f"cultivar-{service}" for service in SERVICES}
+        for client in clients.values():
+            issuer.add_client(client)
         common = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ},
             "CULTIVAR_METRICS_PORT": "0",
             "CULTIVAR_CONSOLE_PORT": "0",
-            "CULTIVAR_TOKEN_FILE": str(folder / "token"),
+            "CULTIVAR_OIDC_ISSUER": issuer.url,
+            "CULTIVAR_OIDC_AUDIENCE": AUDIENCE,
+            "CULTIVAR_OIDC_SERVICES": ",".join(clients.values()),
+            "CULTIVAR_OIDC_CLIENT_SECRET": issuer.secret,
             "CULTIVAR_TLS_CERTIFICATE": str(folder / "certificate.pem"),
             "CULTIVAR_TLS_KEY": str(folder / "key.pem"),
             "CULTIVAR_TLS_CA": str(folder / "ca.pem"),
@@ -126,7 +136,11 @@ class Pieces:
             Replica(
                 service,
                 folder / f"{service}-{number}",
-                {**common, "CULTIVAR_DATABASE_URL": database_url.replace("//postgres:", f"//cultivar_{service}:")},
+                {
+                    **common,
+                    "CULTIVAR_DATABASE_URL": database_url.replace("//postgres:", f"//cultivar_{service}:"),
+                    "CULTIVAR_OIDC_CLIENT_ID": clients[service],
+                },
             )
             for service in SERVICES
             for number in range(replicas)
@@ -159,6 +173,13 @@ class Pieces:
     def client(self) -> Client:
         """Opens the Python client of all services."""
         return Client(Connection(self.addresses, self.token, tls_ca=str(self.folder / "ca.pem"), tls_name=TLS_NAME))
+
+
+def token_of_person(issuer: RealIssuer) -> str:
+    """Returns the token of an engineer of the project, asked for with their password."""
+    issuer.add_client("people")
+    issuer.add_person(PERSON, "cultivar:default:engineer")
+    return issuer.token_of(PERSON, "people")
 
 
 def make_certificates(folder: Path) -> bytes:

@@ -37,18 +37,18 @@ async def test_all_is_fine_where_a_service_runs(cluster: Cluster) -> None:
     assert said["✓ schemas"].endswith("this role may use review")
     assert said["✓ store"].endswith("conditional writes are honoured")
     assert all(said[f"✓ {service}"] == f"serves version {version('cultivar')}" for service in SERVICES)
+    assert said["✓ issuer"].endswith("knows this service as cultivar-review")
     assert "the token is valid" in said["✓ token"]
 
 
-async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster, tmp_path: Path) -> None:
+async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster) -> None:
     url = cluster.pieces.of("review")[0].environment["CULTIVAR_DATABASE_URL"]
-    token = tmp_path / "token"
-    token.write_text("of another machine")
+    cluster.issuer.add_client("payroll")
     status, said = await examined(
         cluster,
         CULTIVAR_DATABASE_URL=url.replace("cultivar_review", "cultivar_nobody"),
         CULTIVAR_ARTIFACTS="s3://nowhere/trial",
-        CULTIVAR_TOKEN_FILE=str(token),
+        CULTIVAR_OIDC_CLIENT_ID="payroll",
         CULTIVAR_PEERS=cluster.pieces.addresses.replace(cluster.pieces.of("review")[0].address, "127.0.0.1:9").replace(
             cluster.pieces.of("review")[1].address, "127.0.0.1:9"
         ),
@@ -58,7 +58,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(cluster: Cluster, tmp_path:
     assert "bucket 'nowhere' does not exist" in said["✗ store"] and "create it" in said["✗ store"]
     assert "does not answer" in said["✗ review"]
     assert said["✓ training"].startswith("serves")
-    assert "the token is not this machine's" in said["✗ token"]
+    assert said["✗ token"].startswith("payroll needs the role viewer in projects/default; ask an admin")
 
 
 async def test_a_certificate_of_another_ca_is_told_from_a_service_that_is_away(

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import psycopg
 import pytest
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.campaigns.v1 import campaigns_pb2_grpc
@@ -14,7 +15,7 @@ from cultivar.run.v1 import run_pb2
 
 from tests.integration.campaigns.loop import config, create, no_example_twice, register, stage, upload_all
 from tests.pieces.conftest import LONG, SEEDS, Cluster
-from tests.pieces.pieces import Replica
+from tests.pieces.pieces import PERSON, Replica
 from tests.whole import holds
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(480)]
@@ -24,7 +25,7 @@ SMALL: dict[str, Any] = {
     "evaluate": {"arms": ["base", "real", "real_reviewed"]},
 }
 # Several in one campaign, so that all of them are killed within the minutes of CI; LONG=1 kills each alone.
-TOGETHER = (("campaigns", "datasets"), ("evaluation", "filtering"), ("generation", "review", "training"))
+TOGETHER = (("campaigns", "datasets"), ("evaluation", "filtering", "identity"), ("generation", "review", "training"))
 KILLED = [(service,) for service in SERVICES] if LONG else list(TOGETHER)
 CAMPAIGN_SECONDS = 180.0
 AWAY_SECONDS = 2.0
@@ -50,7 +51,17 @@ async def ends_whole(cluster: Cluster, campaign: pb.Campaign) -> None:
     await asyncio.to_thread(holds, cluster.pieces.client())
 
 
-async def test_a_campaign_goes_through_two_replicas_of_every_service(cluster: Cluster) -> None:
+async def makers(cluster: Cluster, schema: str, action: str) -> list[str]:
+    """Returns the principals whom the audit rows of a service name for an action."""
+    asked = f"SELECT DISTINCT principal FROM {schema}.change WHERE action = %s"
+    async with await psycopg.AsyncConnection.connect(cluster.database_url) as connection:
+        made = await connection.execute(asked.encode(), (action,))
+        return [principal for (principal,) in await made.fetchall()]
+
+
+async def test_a_person_starts_a_campaign_and_services_with_two_replicas_each_run_it_as_themselves(
+    cluster: Cluster,
+) -> None:
     channel = cluster.pieces.channel()
     await register(channel, cluster.teacher)
     began = time.monotonic()
@@ -58,6 +69,10 @@ async def test_a_campaign_goes_through_two_replicas_of_every_service(cluster: Cl
     took.append(time.monotonic() - began)
     await ends_whole(cluster, campaign)
     assert stage(campaign, "train/real/1").progress.measures["fake"] == 1.0
+    assert await makers(cluster, "campaigns", "create campaign") == [PERSON]
+    runs = {"generation": "generation", "filtering": "filter", "training": "training", "evaluation": "evaluation"}
+    for schema, kind in runs.items():
+        assert await makers(cluster, schema, f"create {kind}") == ["cultivar-campaigns"]
     await channel.close()
 
 

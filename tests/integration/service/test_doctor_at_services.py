@@ -20,11 +20,10 @@ async def test_a_service_says_its_version(start: Start) -> None:
     assert await found(await start(build)) == Finding("generation", "fine", f"serves version {doctor.OURS}")
 
 
-@pytest.mark.parametrize("ours", ["0.9.0", "7.1.0"])
 async def test_a_service_of_a_version_that_is_too_far_away_is_wrong_with_what_to_do(
-    start: Start, monkeypatch: pytest.MonkeyPatch, ours: str
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs = doctor.OURS
+    theirs, ours = doctor.OURS, "99.0.0"
     monkeypatch.setattr(doctor, "OURS", ours)
     seen = await found(await start(build))
     assert seen.state == "wrong"
