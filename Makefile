@@ -40,7 +40,7 @@ test-model: setup ## Runs the tests with the real small model, Ray Serve and Ray
 test-faults: setup ## Runs the kill -9 tests and the other faults.
 	$(BIN)/python -m pytest tests/faults $(PARALLEL) $(PYTEST)
 
-test-pieces: setup ## Runs two replicas of every service as processes, with TLS and S3, and kills them; LONG=1 kills each.
+test-pieces: setup ## Runs two replicas of every service as processes, with TLS, S3 and OIDC, and kills them; LONG=1 kills each.
 	$(BIN)/python -m pytest tests/pieces $(PYTEST)
 
 cluster-test: setup ## Installs the charts on a real Kubernetes of this machine and uses, hurts and upgrades them; LONG=1 hurts longer.
