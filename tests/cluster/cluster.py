@@ -5,28 +5,42 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import grpc
+from cultivar.campaigns.v1 import campaigns_pb2
+from cultivar.cli.audit import ask_all, disagreements
 from cultivar.client import Client
 from cultivar.connection import Connection
+from cultivar_standalone.mounts import BUILDS
 
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
 CAMPAIGN = HELM / "cultivar" / "campaign" / "campaign.yaml"
-IMAGE = ("--set", "image.repository=localhost/cultivar,image.tag=test,image.pullPolicy=Never")
 MINIO = ("--set", "minio.repository=localhost/minio,minio.tag=test,minio.pullPolicy=Never")
 RELEASE = "cultivar"
+CALL_PAUSE_SECONDS = 0.05
 NAMESPACE = "cultivar-test"
 DOMAIN = f"{NAMESPACE}.svc.cluster.local"
 ADDRESS = f"dns:///{RELEASE}-{{service}}.{DOMAIN}:7345"
 Object = dict[str, Any]
+
+
+def image_of(name: str) -> tuple[str, str]:
+    """Returns the flags that give the charts one of the images that `tests/cluster/images` builds."""
+    return "--set", f"image.repository=localhost/{name},image.tag=test,image.pullPolicy=Never"
+
+
+IMAGE = image_of("cultivar")
 
 
 def succeeded(*command: str, seconds: float = 300) -> str:
@@ -121,6 +135,22 @@ class Release:
             "CULTIVAR_TLS_CA": str(self.ca),
         }
 
+    def grpcurl(self, service: str, method: str, *messages: Object) -> list[Object]:
+        """Makes a call as somebody without our client does; returns what is answered."""
+        said = succeeded(
+            program("grpcurl"),
+            *("-cacert", str(self.ca), "-H", f"authorization: Bearer {self.token}"),
+            *("-d", "\n".join(json.dumps(message) for message in messages)),
+            f"{RELEASE}-{service}.{DOMAIN}:7345",
+            f"cultivar.{service}.v1.{service.title()}Service/{method}",
+        ).strip()
+        answers = []
+        while said:
+            answer, end = json.JSONDecoder().raw_decode(said)
+            answers.append(answer)
+            said = said[end:].lstrip()
+        return answers
+
     def cultivar(self, *arguments: str, seconds: float = 300) -> str:
         """Runs the command line against it."""
         program_of = [str(Path(sys.executable).parent / "cultivar"), *arguments]
@@ -131,18 +161,19 @@ class Release:
         return ended.stdout
 
 
-def install(folder: Path) -> Release:
+def install(folder: Path, charts: Path = HELM, image: Sequence[str] = IMAGE) -> Release:
     """Installs both charts in a namespace that enforces `restricted`, and waits until everything is ready."""
-    succeeded("kubectl", "create", "namespace", NAMESPACE)
+    if not succeeded("kubectl", "get", "namespace", NAMESPACE, "--ignore-not-found"):
+        succeeded("kubectl", "create", "namespace", NAMESPACE)
     for mode in ("enforce", "warn"):
         succeeded(
             "kubectl", "label", "namespace", NAMESPACE, f"pod-security.kubernetes.io/{mode}=restricted", "--overwrite"
         )
     began = time.monotonic()
     try:
-        helm("install", "trial", str(HELM / "trial"), *IMAGE, *MINIO, "--wait", "--timeout", "5m")
-        values = ("--values", str(HELM / "trial" / "cultivar.yaml"), *IMAGE)
-        helm("install", RELEASE, str(HELM / "cultivar"), *values, "--wait", "--timeout", "5m")
+        helm("install", "trial", str(charts / "trial"), *image, *MINIO, "--wait", "--timeout", "5m")
+        values = ("--values", str(charts / "trial" / "cultivar.yaml"), *image)
+        helm("install", RELEASE, str(charts / "cultivar"), *values, "--wait", "--timeout", "5m")
     except AssertionError as error:
         raise AssertionError(f"{error}\n{state()}") from error
     took = time.monotonic() - began
@@ -170,3 +201,39 @@ def uninstall() -> None:
     """Takes both charts away."""
     for release in (RELEASE, "trial"):
         helm("uninstall", release, "--wait", "--ignore-not-found")
+
+
+def holds(release: Release) -> None:
+    """Asserts that every service finds its books in order."""
+    with release.client() as client:
+        reports, _ = ask_all(client)
+    assert len(reports) == len(BUILDS) - 1
+    broken = [(report.service, finding) for report in reports for finding in report.findings if not finding.holds]
+    assert broken == []
+    assert disagreements(reports) == []
+
+
+@contextmanager
+def retrying_calls(release: Release, during: str) -> Iterator[list[str]]:
+    """Lists campaigns again and again, as a client with its retries does; gives what went wrong."""
+    failed: list[str] = []
+    stopped = threading.Event()
+    made = [0]
+
+    def call() -> None:
+        with release.client() as client:
+            while not stopped.wait(CALL_PAUSE_SECONDS):
+                try:
+                    client.campaigns.ListCampaigns(campaigns_pb2.ListCampaignsRequest(parent=client.parent))
+                    made[0] += 1
+                except grpc.RpcError as error:
+                    failed.append(str(error))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        stopped.set()
+        thread.join()
+        release.figures[f"calls while {during}"] = f"{made[0]}, failed {len(failed)}"

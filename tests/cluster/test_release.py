@@ -1,20 +1,19 @@
 """A release on a real Kubernetes: installed, used from outside, hurt, upgraded, and taken away, in this order."""
 
+import base64
+import dataclasses
 import json
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-import grpc
 import pytest
+import trustme
 import yaml
 from cultivar.campaigns.v1 import campaigns_pb2
-from cultivar.cli.audit import ask_all, disagreements
 from cultivar.client import FINAL_STATES, wait
 from cultivar_standalone.mounts import BUILDS
 
@@ -27,29 +26,21 @@ from tests.cluster.cluster import (
     component,
     eventually,
     helm,
+    holds,
     kubectl,
     moment,
     objects,
     ready_pods,
-    succeeded,
+    retrying_calls,
     uninstall,
     upgrade,
 )
+from tests.issuer import AUDIENCE, real_issuer
 from tests.programs import program
 
 pytestmark = pytest.mark.timeout(900)
 MOST_BYTES = {"idle": 1536 << 20, "image": 450_000_000}
 LONG = bool(os.environ.get("LONG"))
-
-
-def holds(release: Release) -> None:
-    """Asserts that every service finds its books in order."""
-    with release.client() as client:
-        reports, _ = ask_all(client)
-    assert len(reports) == len(BUILDS) - 1
-    broken = [(report.service, finding) for report in reports for finding in report.findings if not finding.holds]
-    assert broken == []
-    assert disagreements(reports) == []
 
 
 def test_the_service_image_is_small_enough(images: Path, figures: dict[str, str]) -> None:
@@ -96,14 +87,24 @@ def test_a_campaign_runs_from_outside_by_the_command_line(release: Release, tmp_
     holds(release)
 
 
-def test_a_campaign_is_read_from_outside_by_grpcurl(release: Release) -> None:
-    said = succeeded(
-        program("grpcurl"),
-        *("-cacert", str(release.ca), "-H", f"authorization: Bearer {release.token}"),
-        *("-d", json.dumps({"name": "projects/default/campaigns/outside"}), f"{RELEASE}-campaigns.{DOMAIN}:7345"),
-        "cultivar.campaigns.v1.CampaignsService/GetCampaign",
-    )
-    assert json.loads(said)["run"]["state"] == "RUN_STATE_SUCCEEDED"
+def test_a_campaign_is_made_and_followed_from_outside_by_grpcurl_alone(release: Release) -> None:
+    config = yaml.safe_load(CAMPAIGN.read_text())
+    config["data"] = {source: uploaded(release, CAMPAIGN.parent / file) for source, file in config["data"].items()}
+    asked = {"parent": "projects/default", "campaignId": "by-grpcurl", "config": config}
+    [made] = release.grpcurl("campaigns", "CreateCampaign", asked)
+    changes = release.grpcurl("campaigns", "WatchCampaign", {"name": made["name"]})
+    assert len(changes) > 1
+    assert changes[-1]["run"]["state"] == "RUN_STATE_SUCCEEDED"
+    assert changes[-1]["verdict"]
+
+
+def uploaded(release: Release, path: Path) -> str:
+    """Sends a file by grpcurl, and returns its name."""
+    data = path.read_bytes()
+    chunk = base64.b64encode(data).decode()
+    first = {"parent": "projects/default", "size": len(data), "fileName": path.name}
+    [file] = release.grpcurl("datasets", "UploadFile", first, {"offset": 0, "chunk": chunk})
+    return str(file["name"])
 
 
 def test_a_caller_without_a_token_is_refused(release: Release) -> None:
@@ -113,32 +114,6 @@ def test_a_caller_without_a_token_is_refused(release: Release) -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "Unauthenticated" in ended.stderr
-
-
-@contextmanager
-def retrying_calls(release: Release) -> Iterator[list[str]]:
-    """Lists campaigns again and again, as a client with its retries does; gives what went wrong."""
-    failed: list[str] = []
-    stopped = threading.Event()
-    made = [0]
-
-    def call() -> None:
-        with release.client() as client:
-            while not stopped.wait(0.05):
-                try:
-                    client.campaigns.ListCampaigns(campaigns_pb2.ListCampaignsRequest(parent=client.parent))
-                    made[0] += 1
-                except grpc.RpcError as error:
-                    failed.append(str(error))
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    try:
-        yield failed
-    finally:
-        stopped.set()
-        thread.join()
-        release.figures["calls while pods were replaced"] = f"{made[0]}, failed {len(failed)}"
 
 
 def start_campaign(release: Release, folder: Path, name: str, count: int) -> str:
@@ -153,12 +128,12 @@ def start_campaign(release: Release, folder: Path, name: str, count: int) -> str
 
 
 def replace(service: str) -> Object:
-    """Deletes the pod of a service, and returns the one in its place once it is ready."""
-    old = {name for name, pod in ready_pods().items() if component(pod) == service}
-    kubectl("delete", "pod", *old, "--wait=false")
+    """Deletes a pod of a service, and returns the one in its place once it is ready."""
+    before = {name for name, pod in ready_pods().items() if component(pod) == service}
+    kubectl("delete", "pod", min(before), "--wait=false")
 
     def successors() -> list[Object]:
-        return [pod for name, pod in ready_pods().items() if component(pod) == service and name not in old]
+        return [pod for name, pod in ready_pods().items() if component(pod) == service and name not in before]
 
     eventually(lambda: bool(successors()), 90, f"another pod of {service} is ready")
     return successors()[0]
@@ -171,21 +146,27 @@ def is_running(release: Release, campaign: str) -> bool:
     return found.run.state not in FINAL_STATES
 
 
-def test_campaigns_end_whole_though_each_pod_is_deleted_in_turn_while_one_runs(
-    release: Release, tmp_path: Path
-) -> None:
-    services = list(BUILDS) * (3 if LONG else 1)
+def hurt(release: Release, folder: Path, name: str, services: list[str]) -> str:
+    """Deletes a pod of each service in turn while a campaign runs, another where one has ended; all end whole."""
     campaigns: list[str] = []
     for service in services:
         if not campaigns or not is_running(release, campaigns[-1]):
-            campaigns.append(start_campaign(release, tmp_path, f"hurt-{len(campaigns)}", 120))
+            campaigns.append(start_campaign(release, folder, f"{name}-{len(campaigns)}", 120))
         replace(service)
-    release.figures["pods deleted while a campaign ran"] = f"{len(services)}, over {len(campaigns)} campaigns"
     for campaign in campaigns:
         with release.client() as client:
             ended = wait(client.campaigns.WatchCampaign(campaigns_pb2.WatchCampaignRequest(name=campaign)))
         assert ended.verdict
     holds(release)
+    return f"{len(services)}, over {len(campaigns)} campaigns"
+
+
+def test_campaigns_end_whole_though_each_pod_is_deleted_in_turn_while_one_runs(
+    release: Release, tmp_path: Path
+) -> None:
+    release.figures["pods deleted while a campaign ran"] = hurt(
+        release, tmp_path, "hurt", list(BUILDS) * (3 if LONG else 1)
+    )
 
 
 def test_a_service_starts_in_under_three_seconds(release: Release) -> None:
@@ -198,9 +179,21 @@ def test_a_service_starts_in_under_three_seconds(release: Release) -> None:
     assert took <= 3
 
 
+def test_no_call_fails_though_a_pod_of_two_of_each_service_is_deleted_in_turn_while_a_campaign_runs(
+    release: Release, tmp_path: Path
+) -> None:
+    upgrade("--set", "defaults.replicas=2")
+    assert Counter(component(pod) for pod in ready_pods().values()).items() >= dict.fromkeys(BUILDS, 2).items()
+    with retrying_calls(release, "one pod of two of each service was deleted") as failed:
+        figure = hurt(release, tmp_path, "pairs", list(BUILDS) * (4 if LONG else 1))
+    release.figures["pods of two deleted while a campaign ran"] = figure
+    assert failed == []
+    upgrade()
+
+
 def test_an_upgrade_with_another_value_fails_no_call_of_a_retrying_client(release: Release) -> None:
     before = set(ready_pods())
-    with retrying_calls(release) as failed:
+    with retrying_calls(release, "an upgrade replaced every pod") as failed:
         upgrade("--set-string", "settings.CULTIVAR_RUN_SLOTS=6")
     assert failed == []
     eventually(
@@ -218,6 +211,28 @@ def test_an_upgrade_that_names_a_secret_that_is_not_there_changes_nothing(releas
     said = kubectl("get", "events", "--field-selector", "reason=Failed")
     assert 'secret "elsewhere" not found' in said
     upgrade()
+
+
+def test_with_an_issuer_a_person_starts_a_campaign_and_the_one_token_opens_nothing(
+    release: Release, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    with real_issuer(os.environ["NODE_IP"], authority) as issuer:
+        for client in ("cultivar-campaigns", "people"):
+            issuer.add_client(client)
+        issuer.add_person("ada", "cultivar:default:engineer")
+        secrets = (f"--from-literal=campaigns={issuer.secret}", f"--from-file={tmp_path / 'ca.crt'}")
+        kubectl("create", "secret", "generic", "issuer", *secrets)
+        asked = f"oidc.issuer={issuer.url},oidc.audience={AUDIENCE},oidc.secret=issuer,oidc.caSecret=issuer"
+        upgrade("--set", f"identity.secret=,{asked}")
+        person = dataclasses.replace(release, token=issuer.token_of("ada", "people"))
+        person.cultivar("campaign", "run", str(CAMPAIGN), "--id", "adas", "--output", str(tmp_path / "report.html"))
+        holds(person)
+        with pytest.raises(AssertionError, match="the token is not a JWT"):
+            release.cultivar("campaign", "list")
+        assert "Succeeded" in helm("test", RELEASE, "--timeout", "5m")
+    kubectl("delete", "secret", "issuer")
 
 
 def test_uninstalling_leaves_nothing(release: Release) -> None:
