@@ -49,6 +49,7 @@ class Tilt:
             "run": lambda command: None,
             "helm": lambda chart, **named: chart,
             "k8s_yaml": self.rendered.append,
+            "TRIGGER_MODE_MANUAL": "manual",
             "k8s_resource": lambda name, **named: self.resources.update({name: named}),
         }
         exec(compile((ROOT / "Tiltfile").read_text(), "Tiltfile", "exec"), given)
@@ -72,6 +73,12 @@ def test_both_charts_are_rendered() -> None:
     trial, cultivar = Tilt("kind-kind").run_file().rendered
     assert "deploy/helm/trial" in trial
     assert cultivar == "deploy/helm/cultivar"
+
+
+def test_the_campaign_of_helm_test_waits_until_it_is_asked_for() -> None:
+    campaign = Tilt("kind-kind").run_file().resources["cultivar-test"]
+    assert (campaign["auto_init"], campaign["trigger_mode"]) == (False, "manual")
+    assert set(campaign["resource_deps"]) == {f"cultivar-{name}" for name in BUILDS}
 
 
 @pytest.mark.parametrize("context", ["production", "gke_company_europe_one", "arn:aws:eks:eu-1:1:cluster/kind", ""])
