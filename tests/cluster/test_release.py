@@ -232,6 +232,9 @@ def test_with_an_issuer_a_person_starts_a_campaign_and_the_one_token_opens_nothi
         with pytest.raises(AssertionError, match="the token is not a JWT"):
             release.cultivar("campaign", "list")
         assert "Succeeded" in helm("test", RELEASE, "--timeout", "5m")
+        for service in ("campaigns", "review"):
+            said = kubectl("exec", f"deployment/{RELEASE}-{service}", "--", "cultivar", "doctor")
+            assert "nothing is wrong" in said
     kubectl("delete", "secret", "issuer")
 
 

@@ -195,10 +195,16 @@ async def check_token(routes: Routes, project: str) -> str:
 
 
 async def check_issuer(settings: Settings) -> str:
-    """Asks the issuer for its keys and for a token of this service, and takes it as another service would."""
+    """Asks the issuer for its keys and for a token of this service, and takes it as another service would.
+
+    Without a client, which a service that calls nobody needs not have, it asks for the keys alone.
+    """
     identity = open_identity(settings.model_copy(update={"database_url": ""}))
-    assert identity.own is not None
+    assert identity.own is not None and identity.issuer is not None
     try:
+        if not settings.oidc_client_id:
+            await identity.issuer.metadata()
+            return "answers with its keys; CULTIVAR_OIDC_CLIENT_ID is not set here, so this program can call nobody"
         principal = await identity.authenticator.authenticate(await identity.own.token())
     except CultivarError as error:
         raise Wrong(error.message) from error
