@@ -196,6 +196,15 @@ def test_with_an_issuer_each_service_has_a_client_of_its_own_where_it_needs_one_
     }
 
 
+def test_the_pod_of_helm_test_has_the_settings_of_the_service_that_it_calls_as() -> None:
+    scopes = {"settings.CULTIVAR_OIDC_CLIENT_SCOPES": "api", "services.review.settings.CULTIVAR_RUN_SLOTS": "2"}
+    set_strings = [part for name, of in scopes.items() for part in ("--set-string", f"{name}={of}")]
+    specs = dict(pod_specs(rendered("cultivar", *set_strings, values=WITH_ISSUER)))
+    env = {each["name"]: each.get("value") for each in specs[f"Pod {RELEASE}-test"]["containers"][0]["env"]}
+    assert env["CULTIVAR_OIDC_CLIENT_SCOPES"] == "api"
+    assert "CULTIVAR_RUN_SLOTS" not in env
+
+
 def test_the_ca_of_the_issuer_lies_where_the_services_look_for_it() -> None:
     for name, spec in pod_specs(rendered("cultivar", values=WITH_ISSUER)):
         env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
