@@ -7,6 +7,8 @@ import os
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -35,7 +37,7 @@ from tests.cluster.cluster import (
     uninstall,
     upgrade,
 )
-from tests.issuer import AUDIENCE, real_issuer
+from tests.issuer import AUDIENCE, RealIssuer, real_issuer
 from tests.programs import program
 
 pytestmark = pytest.mark.timeout(900)
@@ -213,17 +215,27 @@ def test_an_upgrade_that_names_a_secret_that_is_not_there_changes_nothing(releas
     upgrade()
 
 
+@contextmanager
+def issuer_on_the_node(folder: Path) -> Iterator[RealIssuer]:
+    """Serves an issuer over TLS on the node, and keeps its CA and the secret of its clients in the Secret `issuer`."""
+    authority, ca = trustme.CA(), folder / "ca.crt"
+    authority.cert_pem.write_to_path(str(ca))
+    with real_issuer(os.environ["NODE_IP"], authority) as issuer:
+        held = (f"--from-literal=campaigns={issuer.secret}", f"--from-file={ca}")
+        kubectl("create", "secret", "generic", "issuer", *held)
+        try:
+            yield issuer
+        finally:
+            kubectl("delete", "secret", "issuer")
+
+
 def test_with_an_issuer_a_person_starts_a_campaign_and_the_one_token_opens_nothing(
     release: Release, tmp_path: Path
 ) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    with real_issuer(os.environ["NODE_IP"], authority) as issuer:
+    with issuer_on_the_node(tmp_path) as issuer:
         for client in ("cultivar-campaigns", "people"):
             issuer.add_client(client)
         issuer.add_person("ada", "cultivar:default:engineer")
-        secrets = (f"--from-literal=campaigns={issuer.secret}", f"--from-file={tmp_path / 'ca.crt'}")
-        kubectl("create", "secret", "generic", "issuer", *secrets)
         asked = f"oidc.issuer={issuer.url},oidc.audience={AUDIENCE},oidc.secret=issuer,oidc.caSecret=issuer"
         upgrade("--set", f"identity.secret=,{asked}")
         person = dataclasses.replace(release, token=issuer.token_of("ada", "people"))
@@ -235,7 +247,6 @@ def test_with_an_issuer_a_person_starts_a_campaign_and_the_one_token_opens_nothi
         for service in ("campaigns", "review"):
             said = kubectl("exec", f"deployment/{RELEASE}-{service}", "--", "cultivar", "doctor")
             assert "nothing is wrong" in said
-    kubectl("delete", "secret", "issuer")
 
 
 def test_uninstalling_leaves_nothing(release: Release) -> None:
