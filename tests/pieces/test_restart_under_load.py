@@ -75,7 +75,7 @@ async def test_no_call_fails_while_each_service_is_restarted(
     prompts: Any = generation_pb2_grpc.GenerationServiceStub(channel)
 
     async def write() -> None:
-        text = f"{{{{ seed }}}} {uuid4().hex}"
+        text = f"{{{{ text }}}} {uuid4().hex}"
         prompt = generation_pb2.Prompt(form=generation_pb2.PROMPT_FORM_CHAT, template=text, description="Made here.")
         request = generation_pb2.CreatePromptRequest(parent=PARENT, prompt_id="under-load", prompt=prompt)
         versions.append((await prompts.CreatePrompt(request)).version)
