@@ -77,6 +77,8 @@ class Hold:
         self.failures = run.failures
         # Set before the work of a run that shall end is cancelled: it may still commit what is done.
         self.cancelling = False
+        # Whether somebody had paused or cancelled the run when it was last changed.
+        self.interrupted = False
         self._since = time.monotonic()
         self._reported = 0.0
 
@@ -111,7 +113,8 @@ class Hold:
     async def change(self, connection: AsyncConnection, values: dict[str, Any]) -> None:
         """Changes the row under the token, with progress and usage as they stand."""
         known = {"progress": self.progress, "usage": self.usage, "update_time": sa.func.clock_timestamp()}
-        await leases.change_held(connection, tables.run, self.key, self.run.lease_token, {**known, **values})
+        row = await leases.change_held(connection, tables.run, self.key, self.run.lease_token, {**known, **values})
+        self.interrupted = row["state"] in (WAITING, CANCELLING)
 
     async def report(self, *, now: bool = False, **progress: Any) -> None:
         """Shows progress (stage, done, total, unit, counts, measures), at most once a second unless `now`."""

@@ -69,7 +69,10 @@ class CampaignWork:
     async def _change(
         self, hold: Hold, round_: Round, stage: Stage, files: Sequence[File] = (), **values: Any
     ) -> Stage:
-        """Changes a stage and the campaign's progress together, under its token; `files` are the report's."""
+        """Changes a stage and the campaign's progress together, under its token; `files` are the report's.
+
+        Raises Wait where a stage would begin and the campaign was paused or cancelled, however lately.
+        """
         changed = dataclasses.replace(stage, **values)
         times: dict[str, Any] = {
             name: sa.func.clock_timestamp() for name in ("start_time", "end_time") if name in values
@@ -78,6 +81,8 @@ class CampaignWork:
         hold.usage.update(spent(round_.stages))
         hold.progress.update(overview(round_, changed))
         async with hold.commit() as connection:
+            if values.get("state") == "RUNNING" and hold.interrupted:
+                raise Wait("resume", 0)
             changed = await tables.change_stage(connection, hold.run.id, stage, {**values, **times})
             for number, file in enumerate(files):
                 await Output(self._store, hold).add(connection, number, {REPORT: file})

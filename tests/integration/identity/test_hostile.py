@@ -98,7 +98,7 @@ async def test_a_key_that_a_token_brings_along_is_not_taken(call: Call, issuer: 
 
 
 @pytest.mark.parametrize(
-    "claims", [b"[" * 6000, b'{"a":' * 1200, b'{"exp":' + b"9" * 5000 + b"}", b"\xff\xfe{}", b"null"]
+    "claims", [b"[" * 3000, b'{"a":' * 1200, b'{"exp":' + b"9" * 5000 + b"}", b"\xff\xfe{}", b"null"]
 )
 async def test_claims_that_no_parser_survives_are_no_token(call: Call, issuer: RealIssuer, claims: bytes) -> None:
     header, _, signature = issuer.signed().split(".")
