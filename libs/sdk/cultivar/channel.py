@@ -10,8 +10,9 @@ from uuid import uuid4
 import grpc
 
 from cultivar.campaigns.v1 import campaigns_pb2
-from cultivar.connection import ANY_SERVICE, Connection, NotConnected, addresses_of
+from cultivar.connection import ANY_SERVICE, Connection, addresses_of
 from cultivar.datasets.v1 import datasets_pb2
+from cultivar.errors import NotConnected
 from cultivar.evaluation.v1 import evaluation_pb2
 from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2

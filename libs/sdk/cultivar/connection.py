@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cultivar.errors import NotConnected
+
 ENDPOINT_FILE = "endpoint.json"
 ANY_SERVICE = "*"
-
-
-class NotConnected(Exception):
-    """No server is known; the message says what to do."""
 
 
 @dataclass(frozen=True)

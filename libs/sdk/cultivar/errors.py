@@ -1,6 +1,10 @@
-"""What a failed call says, for people."""
+"""What the client raises, and what a failed call says, for people."""
 
 import grpc
+
+
+class NotConnected(Exception):
+    """No server is known, or nobody is signed in there; the message says what to do."""
 
 
 def explain(error: grpc.RpcError) -> str:

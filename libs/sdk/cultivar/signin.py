@@ -15,7 +15,7 @@ from threading import Lock
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from cultivar.connection import NotConnected
+from cultivar.errors import NotConnected
 from cultivar.issuer import Grant, Issuer, IssuerError
 
 LOCK_SECONDS = 60.0

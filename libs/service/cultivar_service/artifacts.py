@@ -16,8 +16,8 @@ from cultivar_records import Example, from_table
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_service.engine import Hold
 from cultivar_service.errors import InvalidArgument
+from cultivar_service.holds import Hold
 from cultivar_service.names import resource_name, split_name
 
 COLLECTION = "artifacts"

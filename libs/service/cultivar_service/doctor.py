@@ -11,7 +11,8 @@ from typing import Any, Literal
 import grpc
 from cultivar.campaigns.v1 import campaigns_pb2, campaigns_pb2_grpc
 from cultivar.channel import Routes
-from cultivar.connection import Connection, NotConnected, find_connection
+from cultivar.connection import Connection, find_connection
+from cultivar.errors import NotConnected
 from cultivar_artifacts import ArtifactError, ArtifactStore, S3Store
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import text

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from cultivar_artifacts import ArtifactStore, File
 from cultivar_service.artifacts import Output, artifact_digest
 from cultivar_service.database import Database
-from cultivar_service.engine import Hold, Settled, Wait
 from cultivar_service.errors import CultivarError, Unavailable
+from cultivar_service.holds import Hold, Settled, Wait
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_campaigns import store as tables

@@ -11,7 +11,7 @@ import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, split_rows
 from cultivar_records import Example, UnreadableFile, to_table
 from cultivar_service.artifacts import Output, artifact_name
-from cultivar_service.engine import Hold, Settled
+from cultivar_service.holds import Hold, Settled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_datasets.drawing import draw, wanted

@@ -14,7 +14,7 @@ from cultivar_artifacts.atomic import disk_errors
 from cultivar_records import EXAMPLE_SCHEMA, Example
 from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
-from cultivar_service.engine import Hold, Settled
+from cultivar_service.holds import Hold, Settled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_datasets import store as tables

@@ -13,7 +13,7 @@ from cultivar_service import tables
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
 from cultivar_service.database import Database
-from cultivar_service.engine import Hold, Settled
+from cultivar_service.holds import Hold, Settled
 from cultivar_service.parts import Models
 from cultivar_service.runs import SUCCEEDED
 from cultivar_statistics import bootstrap

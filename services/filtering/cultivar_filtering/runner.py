@@ -8,8 +8,8 @@ from pathlib import Path
 from cultivar_artifacts import ArtifactStore, File, load_manifest, put_shard
 from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
-from cultivar_service.engine import Hold, Settled
 from cultivar_service.errors import Unavailable
+from cultivar_service.holds import Hold, Settled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_filtering.errors import ExamplesUnusable

@@ -10,7 +10,7 @@ from cultivar_artifacts import ArtifactStore, File, decode_shard, load_manifest
 from cultivar_records import from_table, to_table
 from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
-from cultivar_service.engine import Hold, Settled
+from cultivar_service.holds import Hold, Settled
 from cultivar_service.principal import Principal
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -104,7 +104,7 @@ def doctor(
 def token() -> None:
     """Prints a token for CULTIVAR_TOKEN: one of CULTIVAR_OIDC_CLIENT_ID at the issuer, or that of this machine."""
     from cultivar.cli.calling import failed
-    from cultivar.connection import NotConnected
+    from cultivar.errors import NotConnected
     from cultivar_service.doctor import own_token
     from cultivar_service.settings import Settings
 

@@ -10,8 +10,8 @@ from typing import Any
 from cultivar_artifacts import ArtifactStore, File, Manifest, load_manifest
 from cultivar_artifacts.tables import commit_manifest
 from cultivar_launchers import Event, InvalidProgram, LauncherError, Outcome, Program, StaleAttempt
-from cultivar_service.engine import Hold, Settled
 from cultivar_service.errors import CultivarError, FailedPrecondition, StaleLease, Unavailable
+from cultivar_service.holds import Hold, Settled
 from cultivar_service.runs import Run
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -22,7 +22,8 @@ import portpicker
 import pytest
 from cultivar.cli.main import app
 from cultivar.client import Client
-from cultivar.connection import Connection, NotConnected
+from cultivar.connection import Connection
+from cultivar.errors import NotConnected
 from cultivar.identity.v1 import identity_pb2 as pb
 from cultivar.issuer import Issuer, IssuerError
 from cultivar_identity.__main__ import build as identity

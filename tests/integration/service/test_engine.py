@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from cultivar_service import leases, tables
 from cultivar_service.audit import audit_runs
 from cultivar_service.database import Database
-from cultivar_service.engine import Engine, Hold, Settled, Wait
+from cultivar_service.engine import Engine
 from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
+from cultivar_service.holds import Hold, Settled, Wait
 from cultivar_service.migration import make_artifact_schema
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs

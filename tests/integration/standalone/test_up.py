@@ -8,7 +8,8 @@ import grpc
 import psutil
 import pytest
 from cultivar.client import Client
-from cultivar.connection import NotConnected, find_connection
+from cultivar.connection import find_connection
+from cultivar.errors import NotConnected
 from cultivar.generation.v1 import generation_pb2
 
 from tests.processes import Server

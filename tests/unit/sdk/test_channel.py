@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from cultivar.channel import CALL_SECONDS, SERVICE_CONFIG, STREAM_SECONDS, Routes, is_loopback
-from cultivar.connection import Connection, NotConnected, addresses_of
+from cultivar.connection import Connection, addresses_of
+from cultivar.errors import NotConnected
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar.review.v1 import review_pb2_grpc

@@ -8,8 +8,7 @@ import grpc
 import typer
 
 from cultivar.client import Client, RunFailed
-from cultivar.connection import NotConnected
-from cultivar.errors import explain
+from cultivar.errors import NotConnected, explain
 from cultivar.files import TransferFailed
 
 Project = Annotated[str, typer.Option(envvar="CULTIVAR_PROJECT", help="The project.")]
