@@ -20,6 +20,8 @@ from cultivar_service.serving import Host
 from cultivar_service.settings import Settings
 from cultivar_standalone.postgres import start_postgres
 
+from tests.terminal import Terminal
+
 if TYPE_CHECKING:
     from tests.issuer import RealIssuer
 
@@ -111,6 +113,12 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
 
         yield start
         await asyncio.sleep(0)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Somebody who types commands of the program."""
+    return Terminal(monkeypatch)
 
 
 @pytest.fixture

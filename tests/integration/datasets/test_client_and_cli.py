@@ -8,25 +8,17 @@ from typing import Any
 
 import grpc
 import pytest
-from cultivar.cli.main import app
 from cultivar.client import Client
 from cultivar.connection import Connection
 from cultivar.datasets.v1 import datasets_pb2 as pb
 from cultivar.files import CHUNK, digest_of, download, upload
-from typer.testing import CliRunner
 
 from tests.integration.datasets.conftest import PARENT, Served, lines, source
+from tests.terminal import Terminal
 
 
 def client_of(served: Served) -> Client:
     return Client(Connection(served.host.listening.address, served.host.token))
-
-
-async def run(served: Served, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
-    """Runs a command of the program against the service."""
-    monkeypatch.setenv("CULTIVAR_ADDRESS", served.host.listening.address)
-    monkeypatch.setenv("CULTIVAR_TOKEN", served.host.token)
-    return await asyncio.to_thread(CliRunner().invoke, app, [*words])
 
 
 async def test_a_file_goes_up_and_comes_down_and_progress_ends_at_its_size(served: Served, tmp_path: Path) -> None:
@@ -95,26 +87,28 @@ async def test_a_refusal_is_not_tried_again(served: Served, tmp_path: Path) -> N
 
 
 async def test_pull_fetches_a_version_once_and_list_shows_it(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: Served, tmp_path: Path, terminal: Terminal
 ) -> None:
+    terminal.at(served.host)
     seeds = await served.seeds(lines(12))
     await served.make_version(sources=[source(seeds)])
     version = await served.make_version(sources=[source(seeds)], budget=4)
-    listed = await run(served, monkeypatch, "dataset", "list")
+    listed = await terminal("dataset", "list")
     assert "support@1" in listed.output and "support@2" in listed.output and "succeeded" in listed.output
-    pulled = await run(served, monkeypatch, "dataset", "pull", "support", "-o", str(tmp_path / "out"))
+    pulled = await terminal("dataset", "pull", "support", "-o", str(tmp_path / "out"))
     assert pulled.exit_code == 0 and "support@2: 4 examples" in pulled.output
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == ["README.md", "chat.jsonl", "dataset-00000.parquet"]
     assert (tmp_path / "out" / "README.md").read_text() == version.card
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    await run(served, monkeypatch, "dataset", "pull", "support@2", "-o", str(tmp_path / "out"))
+    await terminal("dataset", "pull", "support@2", "-o", str(tmp_path / "out"))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
 
 
-async def test_what_goes_wrong_in_a_command_is_one_sentence(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = await run(served, monkeypatch, "dataset", "pull", "nothing")
+async def test_what_goes_wrong_in_a_command_is_one_sentence(served: Served, terminal: Terminal) -> None:
+    terminal.at(served.host)
+    absent = await terminal("dataset", "pull", "nothing")
     assert absent.exit_code == 1
     assert absent.output.startswith("cultivar: ") and "ListDatasetVersions gives those that do" in absent.output
-    collected = await run(served, monkeypatch, "gc")
+    collected = await terminal("gc")
     assert (collected.exit_code, collected.output) == (0, "removed 0 files (0 bytes) and 0 manifests\n")

@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from cultivar.cli.main import app
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar_generation.__main__ import build
 from cultivar_models.fake import FakeSettings, FakeTeacher
-from typer.testing import CliRunner
 
 from tests.conftest import Start
+from tests.terminal import Terminal
 
 PARENT = "projects/default"
 READY = "1. apple\n2. pear\n3. plum"
@@ -106,16 +105,11 @@ async def test_a_teacher_may_be_registered_without_being_asked_anything(register
     assert probe.state == pb.TEACHER_STATE_UNSPECIFIED and teacher.stats.calls == 0
 
 
-async def test_the_command_registers_says_what_is_wrong_and_lists(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host = await start(build)
-    monkeypatch.setenv("CULTIVAR_ADDRESS", host.listening.address)
-    monkeypatch.setenv("CULTIVAR_TOKEN", host.token)
-    monkeypatch.setenv("COLUMNS", "200")
+async def test_the_command_registers_says_what_is_wrong_and_lists(start: Start, terminal: Terminal) -> None:
+    terminal.at(await start(build))
 
     async def typed(*words: str) -> str:
-        done = await asyncio.to_thread(CliRunner().invoke, app, ["teacher", *words])
+        done = await terminal("teacher", *words)
         assert done.exit_code == 0, done.output
         return done.output
 

@@ -2,40 +2,28 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import grpc
 import pytest
-from cultivar.cli.main import app
 from cultivar.client import Client
 from cultivar.connection import Connection
 from cultivar.identity.v1 import identity_pb2 as pb
 from cultivar_identity.__main__ import build as identity
-from typer.testing import CliRunner, Result
 
 from tests.conftest import Start
 from tests.issuer import AUDIENCE, RealIssuer
+from tests.terminal import Terminal
 
-Typed = Callable[..., Coroutine[Any, Any, Result]]
 CONSOLE = "https://cultivar.example"
 
 
 @pytest.fixture(params=[CONSOLE])
-async def typed(
-    start: Start, issuer: RealIssuer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Typed:
+async def typed(start: Start, issuer: RealIssuer, terminal: Terminal, request: pytest.FixtureRequest) -> Terminal:
     """Types a command as the principal root, who is admin."""
     given = {"oidc_issuer": issuer.url, "oidc_audience": AUDIENCE, "oidc_admins": "root"}
     host = await start(identity, console_url=request.param, **given)
-    monkeypatch.setenv("CULTIVAR_ADDRESS", host.listening.address)
-    monkeypatch.setenv("CULTIVAR_TOKEN", issuer.signed(sub="root"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def typing(*words: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, [*words])
-
-    return typing
+    terminal.at(host, issuer.signed(sub="root"))
+    return terminal
 
 
 def accept(link: str, token: str) -> pb.RoleBinding:
@@ -46,7 +34,7 @@ def accept(link: str, token: str) -> pb.RoleBinding:
     return bound
 
 
-async def test_a_role_is_granted_listed_and_revoked(typed: Typed) -> None:
+async def test_a_role_is_granted_listed_and_revoked(typed: Terminal) -> None:
     assert (await typed("role", "grant", "ada", "reviewer")).output == "ada is reviewer of default now\n"
     again = await typed("role", "grant", "ada", "reviewer")
     assert again.exit_code == 1 and "ada" in again.output
@@ -58,7 +46,7 @@ async def test_a_role_is_granted_listed_and_revoked(typed: Typed) -> None:
     assert gone.exit_code == 1 and "`cultivar role list` shows" in gone.output
 
 
-async def test_a_name_that_looks_like_markup_is_shown_as_it_is(typed: Typed, issuer: RealIssuer) -> None:
+async def test_a_name_that_looks_like_markup_is_shown_as_it_is(typed: Terminal, issuer: RealIssuer) -> None:
     for name in ("[bold]ada[/]", "[/x]", "[link=https://evil.example]root[/link]"):
         assert (await typed("role", "grant", name, "viewer")).exit_code == 0
         assert name in (await typed("role", "list")).output
@@ -67,7 +55,7 @@ async def test_a_name_that_looks_like_markup_is_shown_as_it_is(typed: Typed, iss
     assert "[/y]" in (await typed("invitation", "list")).output
 
 
-async def test_every_binding_is_found_on_whichever_page(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_binding_is_found_on_whichever_page(typed: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cultivar.cli.role.PAGE", 2)
     for name in ("ada", "bob", "eve", "joe", "kim"):
         await typed("role", "grant", name, "viewer")
@@ -75,13 +63,13 @@ async def test_every_binding_is_found_on_whichever_page(typed: Typed, monkeypatc
     assert (await typed("role", "revoke", "ada", "viewer")).exit_code == 0
 
 
-async def test_a_word_that_is_no_role_is_refused_with_those_that_are(typed: Typed) -> None:
+async def test_a_word_that_is_no_role_is_refused_with_those_that_are(typed: Terminal) -> None:
     refused = await typed("role", "grant", "ada", "owner")
     assert refused.exit_code == 2 and "adjudicator" in refused.output
 
 
 async def test_an_invitation_prints_its_link_once_and_who_accepted_it_is_listed(
-    typed: Typed, issuer: RealIssuer
+    typed: Terminal, issuer: RealIssuer
 ) -> None:
     made = await typed("invitation", "create", "--hours", "1")
     link = made.stdout.strip()
@@ -93,7 +81,7 @@ async def test_an_invitation_prints_its_link_once_and_who_accepted_it_is_listed(
     assert "invitation" in (await typed("role", "list")).output
 
 
-async def test_a_deleted_invitation_opens_nothing(typed: Typed, issuer: RealIssuer) -> None:
+async def test_a_deleted_invitation_opens_nothing(typed: Terminal, issuer: RealIssuer) -> None:
     link = (await typed("invitation", "create")).stdout.strip()
     name = link.partition("?")[0].rpartition("/")[2]
     assert "opens nothing" in (await typed("invitation", "delete", name)).output
@@ -104,7 +92,7 @@ async def test_a_deleted_invitation_opens_nothing(typed: Typed, issuer: RealIssu
 
 @pytest.mark.parametrize("typed", [""], indirect=True)
 async def test_where_the_console_is_unknown_the_link_is_its_path_and_this_is_said(
-    typed: Typed, issuer: RealIssuer
+    typed: Terminal, issuer: RealIssuer
 ) -> None:
     made = await typed("invitation", "create")
     assert made.stdout.startswith("/projects/default/invitations/") and "console's address before it" in made.stderr
