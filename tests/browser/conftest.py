@@ -18,6 +18,7 @@ from cultivar_service.serving import Host
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.conftest import Start
+from tests.consoles import console_of
 from tests.seeds import TASK, commit_examples, seeds
 
 FLAGS = [
@@ -67,7 +68,7 @@ class Site:
     @property
     def url(self) -> str:
         """The address of the pages."""
-        return next(service.url for service in self.host.services if service.url)
+        return console_of(self.host)
 
     def link(self) -> str:
         """Returns a link that signs in."""

@@ -14,15 +14,12 @@ import grpc
 import portpicker
 import pytest
 from cultivar.identity.v1 import identity_pb2, identity_pb2_grpc
-from cultivar_console.__main__ import build as console
-from cultivar_identity.__main__ import build as identity
-from cultivar_review.__main__ import build as review
 from cultivar_service.serving import Host
 from playwright.async_api import Browser, Page, expect
-from pydantic import SecretStr
 
 from tests.conftest import Start
-from tests.issuer import AUDIENCE, PASSWORD, RealIssuer
+from tests.consoles import console_of, start_with_issuer
+from tests.issuer import PASSWORD, RealIssuer
 
 LISTEN = "window.broken = []; addEventListener('securitypolicyviolation', e => broken.push(e.violatedDirective));"
 
@@ -38,7 +35,7 @@ class Door:
     @property
     def url(self) -> str:
         """The address of the console."""
-        return next(service.url for service in self.host.services if service.url)
+        return console_of(self.host)
 
     async def enter(self, name: str) -> None:
         """Types name and password at the issuer, and consents where it asks."""
@@ -54,22 +51,10 @@ class Door:
 async def door(start: Start, issuer: RealIssuer, browser: Browser) -> AsyncIterator[Door]:
     """A console whose people are at the issuer."""
     client = f"console-{uuid4().hex[:6]}"
-    host = await start(
-        identity,
-        review,
-        console,
-        oidc_issuer=issuer.url,
-        oidc_audience=AUDIENCE,
-        oidc_client_id=client,
-        oidc_client_secret=SecretStr(issuer.secret),
-        oidc_scopes="openid profile email groups",
-        oidc_cli_client_id=f"cli-{client}",
-    )
+    host = await start_with_issuer(start, issuer, client, oidc_cli_client_id=f"cli-{client}")
     context = await browser.new_context()
     await context.add_init_script(LISTEN)
-    made = Door(host, issuer, await context.new_page())
-    issuer.add_client(client, f"{made.url}/signin/callback", signed_out_uri=f"{made.url}/signed-out")
-    yield made
+    yield Door(host, issuer, await context.new_page())
     await context.close()
 
 

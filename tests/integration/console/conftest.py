@@ -7,14 +7,11 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from cultivar_console.__main__ import build as console
-from cultivar_identity.__main__ import build as identity
-from cultivar_review.__main__ import build as review
 from cultivar_service.serving import Host
-from pydantic import SecretStr
 
 from tests.conftest import Start
-from tests.issuer import AUDIENCE, RealIssuer
+from tests.consoles import console_of, start_with_issuer
+from tests.issuer import RealIssuer
 
 QUEUES = "/projects/default/queues"
 
@@ -31,7 +28,7 @@ class Person:
     @property
     def url(self) -> str:
         """The address of the console."""
-        return next(service.url for service in self.host.services if service.url)
+        return console_of(self.host)
 
     async def get(self, path: str) -> aiohttp.ClientResponse:
         """Gets a page, here or elsewhere, without following where it leads."""
@@ -66,19 +63,8 @@ class Person:
 async def person(start: Start, issuer: RealIssuer) -> AsyncIterator[Person]:
     """A console at which people sign in at the issuer, and an engineer there."""
     client, name = f"console-{uuid4().hex[:6]}", f"ada-{uuid4().hex[:6]}"
-    host = await start(
-        identity,
-        review,
-        console,
-        oidc_issuer=issuer.url,
-        oidc_audience=AUDIENCE,
-        oidc_client_id=client,
-        oidc_client_secret=SecretStr(issuer.secret),
-        oidc_scopes="openid profile email groups",
-    )
+    host = await start_with_issuer(start, issuer, client)
     issuer.add_person(name, "cultivar:default:engineer")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-        made = Person(issuer, host, http, name)
-        issuer.add_client(client, f"{made.url}/signin/callback", signed_out_uri=f"{made.url}/signed-out")
-        yield made
+        yield Person(issuer, host, http, name)
         issuer.leave()

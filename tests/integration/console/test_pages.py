@@ -15,6 +15,7 @@ from cultivar_service.errors import StartError
 from cultivar_service.serving import Host
 
 from tests.conftest import Start
+from tests.consoles import console_of
 from tests.seeds import TASK, commit_examples, seeds
 
 JSON = {"Accept": "application/json"}
@@ -32,7 +33,7 @@ class Visitor:
     @property
     def url(self) -> str:
         """The address of the pages."""
-        return next(service.url for service in self.host.services if service.url)
+        return console_of(self.host)
 
     def link(self) -> str:
         """Returns a link that signs in."""
