@@ -1,7 +1,6 @@
 """Recorded answers: what a model was paid for outlives its run's process, until what was made of it is committed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
@@ -9,19 +8,8 @@ from cultivar_service import tables
 from cultivar_service.answers import GROUP, GROUP_SECONDS, Answers
 from cultivar_service.database import Database
 from cultivar_service.errors import Unavailable
-from cultivar_service.migration import make_artifact_schema
 
 RUN = "r1"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated schema."""
-    await make_artifact_schema(database_url)
-    database = Database(database_url, "example")
-    await database.migrate()
-    yield database
-    await database.close()
 
 
 async def kept(database: Database) -> dict[str, bytes]:
@@ -91,6 +79,8 @@ async def test_a_part_is_committed_while_answers_of_the_next_never_cease(databas
     await asyncio.sleep(GROUP_SECONDS)
     await asyncio.wait_for(commit(database, answers, 0), 5)
     endless.cancel()
+    found = await kept(database)
+    assert "0-0" not in found and "1-0" in found
 
 
 async def test_who_records_next_is_told_that_a_group_could_not_be_kept(database: Database) -> None:

@@ -1,7 +1,6 @@
 """Durable runs: one holder at a time, nothing done twice, nothing lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,22 +11,11 @@ from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
 from cultivar_service.holds import Hold, Settled, Wait
-from cultivar_service.migration import make_artifact_schema
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 STEPS = 6
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated schema."""
-    await make_artifact_schema(database_url)
-    database = Database(database_url, "example")
-    await database.migrate()
-    yield database
-    await database.close()
 
 
 class Counting:
