@@ -89,7 +89,9 @@ async def test_a_campaign_ends_whole_when_a_process_is_killed_at_any_time(
     victims = [chance.choice(cluster.pieces.of(service)) for service in services]
     moments = [(chance.uniform(0, took[0] if took else 10.0), chance.uniform(0, AWAY_SECONDS)) for _ in victims]
     await asyncio.gather(*(struck(victim, *when) for victim, when in zip(victims, moments, strict=True)))
-    await ends_whole(cluster, await finishing)
+    ended = await finishing
+    assert ended.run.state == run_pb2.RUN_STATE_SUCCEEDED, ended.run.error
+    await ends_whole(cluster, ended)
     for victim in victims:
         await victim.until_ready(cluster.pieces.ca)
     await channel.close()

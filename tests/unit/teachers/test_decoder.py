@@ -103,6 +103,7 @@ def test_rows_can_grow_past_the_room_they_began_with(tiny_decoder: Decoder) -> N
 
 def test_a_plain_model_is_supported(tiny_decoder: Decoder) -> None:
     require_supported(tiny_decoder)
+    assert torch.isfinite(tiny_decoder.step([7], rows_of(tiny_decoder, [[5, 6]]))).all()
 
 
 def test_a_model_with_a_sliding_window_is_refused() -> None:
