@@ -10,6 +10,8 @@ from cultivar.cli.calling import Project, connected
 from cultivar.generation.v1 import generation_pb2 as pb
 
 app = typer.Typer(help="Teachers: the models that write candidates.", no_args_is_help=True)
+# Options of the command that a field of the teacher is called like.
+OURS = ("name", "probe")
 WORDS = {
     pb.TEACHER_STATE_UNSPECIFIED: "not asked",
     pb.TEACHER_STATE_FINE: "fine",
@@ -33,6 +35,7 @@ def list_teachers(project: Project = "default") -> None:
 
 @app.command()
 def register(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="The teacher's name: lower-case letters, digits and hyphens.")],
     model: Annotated[str, typer.Option(help="The model, as its API names it.")],
     url: Annotated[str, typer.Option(help="An OpenAI-compatible API, ending in /v1; empty for Cultivar's own.")] = "",
@@ -53,24 +56,11 @@ def register(
     project: Project = "default",
 ) -> None:
     """Registers a teacher, or changes the one of that name; asks it a few questions and says what is wrong."""
-    teacher = pb.Teacher(
-        url=url,
-        model=model,
-        credential=credential,
-        temperature=temperature,
-        top_p=top_p,
-        max_tokens=max_tokens,
-        concurrency=concurrency,
-        timeout_seconds=timeout_seconds,
-        prompt_price=prompt_price,
-        completion_price=completion_price,
-        proxy=proxy,
-        ca_file=ca_file,
-        licence=licence,
-    )
+    fields = pb.Teacher.DESCRIPTOR.fields_by_name
+    given = {option: value for option, value in context.params.items() if option in fields and option not in OURS}
     with connected(project) as client:
         request = pb.RegisterTeacherRequest(
-            parent=client.parent, teacher_id=name, teacher=teacher, skip_probe=not probe
+            parent=client.parent, teacher_id=name, teacher=pb.Teacher(**given), skip_probe=not probe
         )
         found = client.generation.RegisterTeacher(request).probe
     typer.echo(f"{name} is registered: {WORDS[found.state]}")
