@@ -48,7 +48,9 @@ def open_identity(settings: Settings) -> Identity:
 
 def open_oidc(settings: Settings) -> Identity:
     """Opens the identity of an issuer; raises StartError where its settings do not fit together."""
-    from cultivar_service.issuer import Issuer, trustworthy
+    from cultivar.issuer import trustworthy
+
+    from cultivar_service.issuer import Issuer
     from cultivar_service.oidc import Oidc, nothing_bound
     from cultivar_service.own_tokens import OwnTokens
 

@@ -74,28 +74,28 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metadata = {key: str(value) for key, value in details.invocation_metadata or ()}
         return self._wrap(handler, details.method, metadata)
 
-    def _wrap(self, handler: Any, method: str, metadata: Mapping[str, str]) -> Any:
-        async def admit(request: Any) -> None:
-            project, least = project_of_request(request), self._roles[method]
-            if least == auth_pb2.ROLE_ANYONE:
-                current_principal.set(STRANGER)
-                return
-            token = bearer(metadata)
-            principal = await self._authenticator.authenticate(token)
-            if principal.role(project) < least:
-                # Who was given a role a moment ago is not sent away for what was known before.
-                principal = await self._authenticator.authenticate(token, fresh=True)
-            principal.require(project, least)
-            current_principal.set(principal)
+    async def _admit(self, request: Any, method: str, metadata: Mapping[str, str]) -> None:
+        project, least = project_of_request(request), self._roles[method]
+        if least == auth_pb2.ROLE_ANYONE:
+            current_principal.set(STRANGER)
+            return
+        token = bearer(metadata)
+        principal = await self._authenticator.authenticate(token)
+        if principal.role(project) < least:
+            # Who was given a role a moment ago is not sent away for what was known before.
+            principal = await self._authenticator.authenticate(token, fresh=True)
+        principal.require(project, least)
+        current_principal.set(principal)
 
+    def _wrap(self, handler: Any, method: str, metadata: Mapping[str, str]) -> Any:
         async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async with self._observed(method, context):
-                await admit(request)
+                await self._admit(request, method, metadata)
                 return await handler.unary_unary(request, context)
 
         async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async with self._observed(method, context):
-                await admit(request)
+                await self._admit(request, method, metadata)
                 responses = handler.unary_stream(request, context)
                 watching = method.rpartition("/")[2].startswith("Watch")
                 async for response in self._calls.until_drained(responses) if watching else responses:
@@ -106,7 +106,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 first = await anext(aiter(requests), None)
                 if first is None:
                     raise InvalidArgument("the stream is empty: send at least one message")
-                await admit(first)
+                await self._admit(first, method, metadata)
                 return await handler.stream_unary(after(first, requests), context)
 
         coding = (handler.request_deserializer, handler.response_serializer)

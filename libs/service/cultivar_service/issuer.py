@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
+from cultivar.issuer import trustworthy
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
@@ -24,16 +24,6 @@ KEPT_SECONDS = 3600.0
 REFETCH_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def trustworthy(url: str) -> bool:
-    """Tells whether an address may be asked for keys and tokens: https, or this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
 
 
 def trust(ca: Path | None) -> ssl.SSLContext | bool:

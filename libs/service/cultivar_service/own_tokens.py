@@ -8,13 +8,11 @@ from typing import Any
 import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from cultivar.issuer import LEFT
 
 from cultivar_service.errors import FailedPrecondition, Unavailable
 from cultivar_service.issuer import ANSWER_SECONDS, Issuer, trust
 from cultivar_service.settings import Settings
-
-# A token is renewed when less than this part of its life is left, so that no call begins with one about to end.
-LEFT = 0.2
 
 
 class OwnTokens:

@@ -9,10 +9,11 @@ from typing import Any
 import httpx2
 from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
+from cultivar.issuer import LEFT, trustworthy
 from cultivar_service.errors import Unauthenticated, Unavailable
-from cultivar_service.issuer import Issuer, trustworthy
+from cultivar_service.issuer import Issuer
 from cultivar_service.oidc import Oidc
-from cultivar_service.own_tokens import LEFT, oauth_client
+from cultivar_service.own_tokens import oauth_client
 from cultivar_service.principal import Principal
 from cultivar_service.settings import Settings
 
