@@ -92,6 +92,35 @@ def test_the_openai_client_works(served: Served) -> None:
         stranger.models.list()
 
 
+def test_the_openai_client_reads_streams(served: Served) -> None:
+    from openai import OpenAI, RateLimitError
+
+    question: Any = [{"role": "user", "content": "Count from one to ten in words."}]
+    asked: dict[str, Any] = {"model": TEXT_MODEL, "temperature": 0, "max_tokens": 40}
+    with OpenAI(base_url=served.url, api_key=KEY, max_retries=0) as client:
+        whole = client.chat.completions.create(messages=question, stop=["four"], **asked)
+        options: Any = {"include_usage": True}
+        chunks = list(
+            client.chat.completions.create(
+                messages=question, stop=["four"], stream=True, stream_options=options, logprobs=True, **asked
+            )
+        )
+        parts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+        assert len(parts) > 3
+        assert "".join(parts) == whole.choices[0].message.content
+        assert not "".join(parts).rstrip().endswith(("f", "fo", "fou", "four"))
+        assert chunks[-1].usage == whole.usage
+        assert chunks[-2].choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
+        texts = {0: "", 1: ""}
+        for part in client.completions.create(prompt="Once upon a time", n=2, seed=1, stream=True, **asked):
+            texts[part.choices[0].index] += part.choices[0].text
+        assert list(texts.values()) == [
+            choice.text for choice in client.completions.create(prompt="Once upon a time", n=2, seed=1, **asked).choices
+        ]
+        with pytest.raises(RateLimitError):
+            client.completions.create(prompt="a", n=50, stream=True, **asked)
+
+
 async def test_our_own_client_works(served: Served) -> None:
     async with ModelClient(endpoint(served)) as client:
         await client.wait_ready(timeout_s=30)
@@ -122,13 +151,16 @@ async def test_a_full_queue_answers_429_with_the_time_to_come_back(served: Serve
     assert all(after is not None and 1 <= int(after) <= 60 for after in refused)
 
 
-async def test_a_client_that_goes_away_frees_its_place(served: Served) -> None:
-    body = {"model": TEXT_MODEL, "prompt": "Once upon a time", "max_tokens": 1_500, "n": 30}
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_frees_its_place(served: Served, stream: bool) -> None:
+    body = {"model": TEXT_MODEL, "prompt": "Once upon a time", "max_tokens": 1_500, "n": 30, "stream": stream}
     headers = {"Authorization": f"Bearer {KEY}"}
     timeout = aiohttp.ClientTimeout(total=3)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
         with pytest.raises(TimeoutError):
-            await session.post(f"{served.url}/completions", json=body)
+            async with session.post(f"{served.url}/completions", json=body) as response:
+                assert response.status == 200
+                await response.read()
     async with ModelClient(endpoint(served), retries=8) as client:
         began = time.monotonic()
         for _ in range(2):

@@ -2,6 +2,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import uvicorn
 from cultivar_generation.teachers import api
 from cultivar_generation.teachers.api import Api, key_digest
 from cultivar_generation.teachers.errors import BadRequest, Overloaded
+from cultivar_generation.teachers.events import Stream
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,6 +28,9 @@ class Answers:
         self.models = ["m"]
         self.asked: list[Any] = []
         self.error: Exception | None = None
+        self.breaks: Exception | None = None
+        self.endless = False
+        self.let_go = asyncio.Event()
 
     async def chat(self, request: ChatRequest) -> dict[str, Any]:
         return self._answer(request)
@@ -35,6 +40,26 @@ class Answers:
 
     async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
         return self._answer(request)
+
+    async def stream_chat(self, request: ChatRequest) -> Stream:
+        return self._stream(request)
+
+    async def stream_complete(self, request: CompletionRequest) -> Stream:
+        return self._stream(request)
+
+    def _stream(self, request: Any) -> Stream:
+        first = self._answer(request)
+
+        async def chunks() -> AsyncIterator[dict[str, Any]]:
+            yield first
+            if self.breaks:
+                raise self.breaks
+            if self.endless:
+                await self.let_go.wait()
+
+        held = AsyncExitStack()
+        held.callback(self.let_go.set)
+        return Stream(chunks(), held)
 
     def _answer(self, request: Any) -> dict[str, Any]:
         if self.error:
@@ -182,7 +207,9 @@ async def test_a_refusal_has_the_protocols_form(client: Client, answers: Answers
 
 SECRET = "the secret text"
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("chat/completions", {**CHAT, "stream": True}, "stream"),
+    ("chat/completions", {**CHAT, "stream_options": {"include_usage": True}}, "stream_options needs stream"),
+    ("chat/completions", {**CHAT, "stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options"),
+    ("completions", {"model": "m", "prompt": "p", "stream": True, "echo": True}, "echo cannot be streamed"),
     ("chat/completions", {**CHAT, "temperature": 9}, "temperature"),
     ("chat/completions", {**CHAT, "no_such_field": SECRET}, "no_such_field"),
     ("chat/completions", {**CHAT, "tools": [SECRET]}, "tools"),
@@ -228,3 +255,38 @@ async def test_nulls_and_defaults_of_other_clients_are_taken(client: Client, ans
     assert (await client.post("/v1/completions", data=json.dumps(completion))).status == 200
     assert answers.asked[0].messages[0].content == "ab"
     assert (answers.asked[1].max_tokens, answers.asked[1].prompts) == (16, [[1, 2]])
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+async def test_a_stream_comes_as_events_and_says_that_it_is_done(client: Client, path: str) -> None:
+    body = CHAT if path.startswith("chat") else {"model": "m", "prompt": "p"}
+    response = await client.post(f"/v1/{path}", {**body, "stream": True})
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    assert response.text == 'data: {"text":"Grüße 🙂"}\n\ndata: [DONE]\n\n'
+
+
+async def test_a_stream_that_breaks_ends_with_an_error_and_not_as_if_it_were_done(
+    client: Client, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.breaks = ValueError("the secret text")
+    last = (await client.post("/v1/chat/completions", {**CHAT, "stream": True})).text.strip().splitlines()[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "engine_failed"
+    assert "secret" not in last + caplog.text
+
+
+async def test_a_stream_that_cannot_begin_has_the_status_of_its_error(client: Client, answers: Answers) -> None:
+    answers.error = Overloaded(7)
+    response = await client.post("/v1/chat/completions", {**CHAT, "stream": True})
+    assert (response.status, response.headers["Retry-After"]) == (429, "7")
+
+
+async def test_what_a_stream_holds_is_let_go_of_at_its_end_and_when_its_reader_goes_away(
+    client: Client, answers: Answers
+) -> None:
+    await client.post("/v1/chat/completions", {**CHAT, "stream": True})
+    assert answers.let_go.is_set()
+    answers.let_go.clear()
+    answers.endless = True
+    with pytest.raises(TimeoutError):
+        await client.post("/v1/chat/completions", {**CHAT, "stream": True}, timeout=aiohttp.ClientTimeout(total=0.5))
+    await asyncio.wait_for(answers.let_go.wait(), 5)

@@ -11,6 +11,7 @@ from cultivar_generation.teachers.backend import Backend
 from cultivar_generation.teachers.decoder import Decoder
 from cultivar_generation.teachers.engine import LaneKey
 from cultivar_generation.teachers.errors import BadRequest, EngineFailed, Overloaded, TooLarge, UnknownModel
+from cultivar_generation.teachers.events import Stream
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from cultivar_generation.teachers.scoring_lane import ScoringLane
@@ -221,3 +222,58 @@ async def test_a_failure_of_the_engine_is_told_without_its_words(backend: Backen
     with pytest.raises(EngineFailed) as failed:
         await task
     assert "secret" not in str(failed.value)
+
+
+async def chunks_of(stream: Stream) -> list[dict[str, Any]]:
+    async with stream.held:
+        return [chunk async for chunk in stream.chunks]
+
+
+async def test_a_streamed_chat_is_the_same_answer_in_parts(backend: Backend) -> None:
+    asked = {"n": 2, "max_tokens": 6, "seed": 1, "logprobs": True, "top_logprobs": 1, "stop": ["zz"]}
+    whole = await backend.chat(chat(**asked))
+    chunks = await chunks_of(await backend.stream_chat(chat(**asked, stream=True)))
+    for index, choice in enumerate(whole["choices"]):
+        own = [part for chunk in chunks for part in chunk["choices"] if part["index"] == index]
+        assert own[0]["delta"]["role"] == "assistant"
+        assert "".join(part["delta"].get("content", "") for part in own) == choice["message"]["content"]
+        told = [entry for part in own if part["logprobs"] for entry in part["logprobs"]["content"]]
+        assert told == choice["logprobs"]["content"]
+        assert [part["finish_reason"] for part in own if part["finish_reason"]] == [choice["finish_reason"]]
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert all("usage" not in chunk for chunk in chunks)
+
+
+async def test_a_streamed_completion_is_the_same_answer_in_parts(backend: Backend) -> None:
+    asked = {"max_tokens": 6, "seed": 3, "logprobs": 2}
+    whole = await backend.complete(completion(["ab", "cd"], **asked))
+    request = completion(["ab", "cd"], **asked, stream=True, stream_options={"include_usage": True})
+    chunks = await chunks_of(await backend.stream_complete(request))
+    for index, choice in enumerate(whole["choices"]):
+        own = [part for chunk in chunks for part in chunk["choices"] if part["index"] == index]
+        assert "".join(part["text"] for part in own) == choice["text"]
+        for field in ("tokens", "token_logprobs", "text_offset"):
+            assert [value for part in own if part["logprobs"] for value in part["logprobs"][field]] == choice[
+                "logprobs"
+            ][field]
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], whole["usage"])
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+async def test_a_stream_that_cannot_begin_is_refused_before_its_first_chunk(backend: Backend, queue: Queue) -> None:
+    with pytest.raises(BadRequest):
+        await backend.stream_chat(chat(max_tokens=50, stream=True))
+    with pytest.raises(UnknownModel):
+        await backend.stream_complete(completion(model="other", stream=True))
+    queue.room = 1
+    with pytest.raises(Overloaded):
+        await backend.stream_chat(chat(n=3, stream=True))
+    assert all(future.cancelled() or future.done() for future in queue.futures)
+
+
+async def test_a_stream_that_is_let_go_of_drops_its_work_and_its_adapter(backend: Backend, queue: Queue) -> None:
+    queue.waits = True
+    stream = await backend.stream_chat(chat(model=f"m:p/{DIGEST}", n=3, stream=True))
+    assert not any(future.cancelled() for future in queue.futures)
+    await stream.held.aclose()
+    assert all(future.cancelled() for future in queue.futures)

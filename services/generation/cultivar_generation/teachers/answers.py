@@ -25,19 +25,19 @@ def chat_answer(model: str, prompt_tokens: int, made: Sequence[Made], tokens: To
             "index": index,
             "message": {"role": "assistant", "content": one.text},
             "finish_reason": one.finish_reason,
-            "logprobs": None if top is None else {"content": [_chat_logprob(choice, tokens) for choice in one.choices]},
+            "logprobs": chat_logprobs(tokens, one.choices, top),
         }
         for index, one in enumerate(made)
     ]
     spent = usage(prompt_tokens, sum(one.tokens for one in made))
-    return {**_head("chatcmpl", "chat.completion", model), "choices": choices, "usage": spent}
+    return {**head("chatcmpl", "chat.completion", model), "choices": choices, "usage": spent}
 
 
 def completion_answer(model: str, choices: Sequence[Json], prompt_tokens: int, completion_tokens: int) -> Json:
     """Makes the body of an answer to a completion out of its choices."""
     numbered = [{"index": index, **choice} for index, choice in enumerate(choices)]
     spent = usage(prompt_tokens, completion_tokens)
-    return {**_head("cmpl", "text_completion", model), "choices": numbered, "usage": spent}
+    return {**head("cmpl", "text_completion", model), "choices": numbered, "usage": spent}
 
 
 def completion_choice(
@@ -75,12 +75,18 @@ def model_list(models: Sequence[str]) -> Json:
     return {"object": "list", "data": data}
 
 
-def _head(prefix: str, kind: str, model: str) -> Json:
+def head(prefix: str, kind: str, model: str) -> Json:
+    """Makes what every answer of a kind begins with; model: what really answered."""
     return {"id": f"{prefix}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()), "model": model}
 
 
 def _packed(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def chat_logprobs(tokens: Tokens, choices: Sequence[TokenChoice], top: int | None) -> Json | None:
+    """Makes the log-probabilities of a chat's tokens; None where none were asked for."""
+    return None if top is None else {"content": [_chat_logprob(choice, tokens) for choice in choices]}
 
 
 def _chat_logprob(choice: TokenChoice, tokens: Tokens) -> Json:
@@ -104,12 +110,17 @@ def _prompt_logprobs(tokens: Tokens, prompt: Encoded | None, scored: Scored | No
 def _made_logprobs(tokens: Tokens, prompt: Encoded | None, made: Made | None, top: int) -> Json:
     if made is None:
         return _logprobs([], [], [], [])
-    pieces = [tokens.piece(choice.token) for choice in made.choices]
-    offsets = [len(prompt.text) if prompt else 0]
+    return completion_logprobs(tokens, made.choices, top, len(prompt.text) if prompt else 0)
+
+
+def completion_logprobs(tokens: Tokens, choices: Sequence[TokenChoice], top: int, start: int) -> Json:
+    """Makes the log-probabilities of made tokens, the first of which begins at the character `start` of the answer."""
+    pieces = [tokens.piece(choice.token) for choice in choices]
+    offsets = [start]
     for piece in pieces:
         offsets.append(offsets[-1] + len(piece))
-    tops = [_top(tokens, choice.top) if top else None for choice in made.choices]
-    return _logprobs(pieces, [choice.logprob for choice in made.choices], tops, offsets[:-1])
+    tops = [_top(tokens, choice.top) if top else None for choice in choices]
+    return _logprobs(pieces, [choice.logprob for choice in choices], tops, offsets[:-1])
 
 
 def _top(tokens: Tokens, likeliest: TopTokens) -> dict[str, float]:

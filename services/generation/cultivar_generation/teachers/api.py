@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from cultivar_generation.teachers.answers import Json, model_list
 from cultivar_generation.teachers.errors import BadKey, EngineFailed, TeacherError, TooLarge, UnknownPath
+from cultivar_generation.teachers.events import Events, Stream
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_body
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class Answers(Protocol):
     async def complete(self, request: CompletionRequest) -> Json:
         """Answers completions."""
 
+    async def stream_chat(self, request: ChatRequest) -> Stream:
+        """Answers a chat as it is made."""
+
+    async def stream_complete(self, request: CompletionRequest) -> Stream:
+        """Answers completions as they are made."""
+
     async def embed(self, request: EmbeddingRequest) -> Json:
         """Answers with embeddings."""
 
@@ -49,7 +56,7 @@ class Api:
         self._answers = answers
         self._key_digest = key_digest
         self._healthy = healthy
-        self._paths: dict[tuple[str, str], Callable[[Request], Awaitable[Json]]] = {
+        self._paths: dict[tuple[str, str], Callable[[Request], Awaitable[Json | Response]]] = {
             ("GET", "/v1/models"): self._models,
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/completions"): self._complete,
@@ -66,7 +73,8 @@ class Api:
             handler = self._paths.get((request.method, request.url.path))
             if handler is None:
                 raise UnknownPath("there is nothing here for this method and path: see /v1/models")
-            return _json(await handler(request))
+            body = await handler(request)
+            return body if isinstance(body, Response) else _json(body)
         except TeacherError as error:
             return _refusal(error)
         except ClientDisconnect:
@@ -85,11 +93,15 @@ class Api:
     async def _models(self, _: Request) -> Json:
         return model_list(self._answers.models)
 
-    async def _chat(self, request: Request) -> Json:
-        return await self._answers.chat(read_body(ChatRequest, await _body(request)))
+    async def _chat(self, request: Request) -> Json | Response:
+        asked = read_body(ChatRequest, await _body(request))
+        return Events(await self._answers.stream_chat(asked)) if asked.stream else await self._answers.chat(asked)
 
-    async def _complete(self, request: Request) -> Json:
-        return await self._answers.complete(read_body(CompletionRequest, await _body(request)))
+    async def _complete(self, request: Request) -> Json | Response:
+        asked = read_body(CompletionRequest, await _body(request))
+        if asked.stream:
+            return Events(await self._answers.stream_complete(asked))
+        return await self._answers.complete(asked)
 
     async def _embed(self, request: Request) -> Json:
         return await self._answers.embed(read_body(EmbeddingRequest, await _body(request)))

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol, TypeVar
 
 from cultivar_artifacts.store import is_digest
 
 from cultivar_generation.teachers import answers
+from cultivar_generation.teachers.chunks import chat_chunks, completion_chunks
 from cultivar_generation.teachers.engine import LaneKey
 from cultivar_generation.teachers.errors import BadRequest, EngineFailed, TeacherError, TooLarge, UnknownModel
+from cultivar_generation.teachers.events import Stream
+from cultivar_generation.teachers.growing import Growing, Piece
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from cultivar_generation.teachers.tokens import ChatUnsupported, Encoded, Tokens
 from cultivar_generation.teachers.work import EmbedWork, GenerateWork, Made, SamplingRules, Scored, ScoreWork, Work
@@ -72,16 +75,37 @@ class Backend:
     async def chat(self, request: ChatRequest) -> answers.Json:
         """Answers a chat."""
         async with self._adapter(request.model) as adapter:
-            messages = [message.model_dump(include={"role", "content"}) for message in request.messages]
-            try:
-                prompt = await asyncio.to_thread(self._tokens.chat, messages)
-            except ChatUnsupported as error:
-                raise BadRequest(str(error), param="messages") from error
-            room = self._room([prompt], request.most_tokens or 1)
-            most = request.most_tokens or min(room, self._default_tokens)
-            works = _generations([prompt], request, most, request.top)
+            prompt, works = await self._chat_works(request)
             made = await self._done(("generate", adapter), works)
-        return answers.chat_answer(request.model, len(prompt), made, self._tokens, request.top)
+        return answers.chat_answer(self._answering(adapter), len(prompt), made, self._tokens, request.top)
+
+    async def stream_chat(self, request: ChatRequest) -> Stream:
+        """Answers a chat as it is made; what is wrong with the request is raised here, before the first chunk."""
+        async with AsyncExitStack() as held:
+            adapter = await held.enter_async_context(self._adapter(request.model))
+            prompt, works = await self._chat_works(request)
+            pieces = self._started(held, adapter, works)
+            read = len(prompt) if request.tells_usage else None
+            chunks = chat_chunks(self._answering(adapter), pieces, self._tokens, request.top, read)
+            return Stream(chunks, held.pop_all())
+
+    async def _chat_works(self, request: ChatRequest) -> tuple[tuple[int, ...], list[GenerateWork]]:
+        messages = [message.model_dump(include={"role", "content"}) for message in request.messages]
+        try:
+            prompt = await asyncio.to_thread(self._tokens.chat, messages)
+        except ChatUnsupported as error:
+            raise BadRequest(str(error), param="messages") from error
+        room = self._room([prompt], request.most_tokens or 1)
+        most = request.most_tokens or min(room, self._default_tokens)
+        return prompt, _generations([prompt], request, most, request.top)
+
+    def _started(
+        self, held: AsyncExitStack, adapter: str | None, works: Sequence[GenerateWork]
+    ) -> AsyncIterator[Piece]:
+        growing = Growing(works, self._tokens)
+        growing.start(lambda work: self._queue.submit(("generate", adapter), work))
+        held.callback(growing.drop)
+        return growing.pieces()
 
     async def complete(self, request: CompletionRequest) -> answers.Json:
         """Answers completions: generates, or scores the prompt (`echo` and `logprobs`), or both."""
@@ -89,7 +113,19 @@ class Backend:
             prompts = await asyncio.to_thread(self._encoded, request.prompts)
             self._room([prompt.tokens for prompt in prompts], request.max_tokens)
             scored, made = await self._scored_and_made(request, prompts, adapter)
-        return await asyncio.to_thread(self._completion_body, request, prompts, scored, made)
+        return await asyncio.to_thread(self._completion_body, self._answering(adapter), request, prompts, scored, made)
+
+    async def stream_complete(self, request: CompletionRequest) -> Stream:
+        """Answers completions as they are made; what is wrong with the request is raised before the first chunk."""
+        async with AsyncExitStack() as held:
+            adapter = await held.enter_async_context(self._adapter(request.model))
+            prompts = [prompt.tokens for prompt in await asyncio.to_thread(self._encoded, request.prompts)]
+            self._room(prompts, request.max_tokens)
+            works = _generations(prompts, request, request.max_tokens, request.logprobs)
+            pieces = self._started(held, adapter, works)
+            read = sum(map(len, prompts)) if request.tells_usage else None
+            chunks = completion_chunks(self._answering(adapter), pieces, self._tokens, request.logprobs, read)
+            return Stream(chunks, held.pop_all())
 
     async def embed(self, request: EmbeddingRequest) -> answers.Json:
         """Answers with embeddings."""
@@ -113,6 +149,10 @@ class Backend:
             raise UnknownModel(f"an adapter is named {self._text_model}:PROJECT/DIGEST, with the manifest's 64 digits")
         async with self._adapters.using(name):
             yield name
+
+    def _answering(self, adapter: str | None) -> str:
+        """Names what answers: the base model, or it with the adapter's digest, whatever name was asked for."""
+        return self._text_model if adapter is None else f"{self._text_model}:{adapter}"
 
     def _not_served(self, what: str) -> str:
         return f"no model of this name {what} here: /v1/models lists what is served"
@@ -166,6 +206,7 @@ class Backend:
 
     def _completion_body(
         self,
+        model: str,
         request: CompletionRequest,
         prompts: Sequence[Encoded],
         scored: Sequence[Scored] | None,
@@ -183,7 +224,7 @@ class Backend:
             for choice in range(request.n)
         ]
         spent = sum(one.tokens for one in made or ())
-        return answers.completion_answer(request.model, choices, sum(len(prompt.tokens) for prompt in prompts), spent)
+        return answers.completion_answer(model, choices, sum(len(prompt.tokens) for prompt in prompts), spent)
 
     async def _done(self, key: LaneKey, works: Sequence[Work[T]]) -> list[T]:
         """Queues work and waits for all of it; what is left over is dropped when one fails or nobody waits."""

@@ -47,7 +47,11 @@ class _Row:
         self.tokens.append(choice.token)
         if self.stops.reached(self.tokens):
             return "stop"
-        return "length" if len(self.tokens) >= self.work.rules.max_tokens else ""
+        if len(self.tokens) >= self.work.rules.max_tokens:
+            return "length"
+        if self.work.told:
+            self.work.told(choice)
+        return ""
 
 
 class GenerationLane:

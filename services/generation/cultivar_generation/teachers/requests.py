@@ -30,6 +30,15 @@ class _Request(BaseModel):
     user: str | None = None
 
 
+class StreamOptions(BaseModel):
+    """What a streamed answer is to tell besides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | None = None
+
+
 class _Sampled(_Request):
     """What chats and completions have in common."""
 
@@ -38,7 +47,8 @@ class _Sampled(_Request):
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
-    stream: Literal[False] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
@@ -47,6 +57,17 @@ class _Sampled(_Request):
     def stops(self) -> tuple[str, ...]:
         """The stop strings."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a streamed answer is to end with its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @model_validator(mode="after")
+    def _options_need_a_stream(self) -> "_Sampled":
+        if self.stream_options and not self.stream:
+            raise ValueError("stream_options needs stream: true")
+        return self
 
     @field_validator("temperature", "top_p", "n", mode="before")
     @classmethod
@@ -143,6 +164,8 @@ class CompletionRequest(_Sampled):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "CompletionRequest":
+        if self.stream and self.echo:
+            raise ValueError("echo cannot be streamed: leave stream out, or echo")
         if self.max_tokens == 0 and not self.echo:
             raise ValueError("max_tokens 0 needs echo: true")
         if self.best_of not in (None, self.n):

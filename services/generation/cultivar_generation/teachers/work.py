@@ -1,6 +1,6 @@
 """What the engine is asked to do, and what it gives back; plain data, so that HTTP knows nothing of torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -92,10 +92,15 @@ class Work(Generic[T]):
 
 @dataclass(slots=True)
 class GenerateWork(Work[Made]):
-    """One choice to generate after a prompt of tokens."""
+    """One choice to generate after a prompt of tokens.
+
+    told: is called in the engine's thread with each token but the last, for who wants the answer as it grows; it must
+    neither block nor raise.
+    """
 
     prompt: tuple[int, ...]
     rules: SamplingRules
+    told: Callable[[TokenChoice], None] | None = None
 
     @property
     def weight(self) -> int:
