@@ -98,17 +98,19 @@ def test_the_openai_client_reads_streams(served: Served) -> None:
     question: Any = [{"role": "user", "content": "Count from one to ten in words."}]
     asked: dict[str, Any] = {"model": TEXT_MODEL, "temperature": 0, "max_tokens": 40}
     with OpenAI(base_url=served.url, api_key=KEY, max_retries=0) as client:
-        whole = client.chat.completions.create(messages=question, stop=["four"], **asked)
+        unstopped = client.chat.completions.create(messages=question, **asked).choices[0].message.content or ""
+        # A stop string in the middle of words, so that it begins and ends within tokens.
+        stop = unstopped[30:36]
+        whole = client.chat.completions.create(messages=question, stop=[stop], **asked)
         options: Any = {"include_usage": True}
         chunks = list(
             client.chat.completions.create(
-                messages=question, stop=["four"], stream=True, stream_options=options, logprobs=True, **asked
+                messages=question, stop=[stop], stream=True, stream_options=options, logprobs=True, **asked
             )
         )
         parts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
         assert len(parts) > 3
-        assert "".join(parts) == whole.choices[0].message.content
-        assert not "".join(parts).rstrip().endswith(("f", "fo", "fou", "four"))
+        assert "".join(parts) == whole.choices[0].message.content == unstopped.partition(stop)[0]
         assert chunks[-1].usage == whole.usage
         assert chunks[-2].choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
         texts = {0: "", 1: ""}
