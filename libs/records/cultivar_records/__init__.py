@@ -6,6 +6,7 @@ from cultivar_records.examples import (
     Origin,
     Provenance,
     Role,
+    Score,
     Span,
     canonical_json,
     example_id,
@@ -20,6 +21,7 @@ from cultivar_records.formats import (
     file_digest,
     read_rows,
 )
+from cultivar_records.licences import UNSTATED, disallowed, inherited, licences_of
 from cultivar_records.splits import split_by_family
 from cultivar_records.tables import (
     EXAMPLE_SCHEMA,
@@ -38,6 +40,7 @@ __all__ = [
     "EXAMPLE_SCHEMA",
     "MAX_ROW_BYTES",
     "NO_ENTITIES",
+    "UNSTATED",
     "VERDICT_SCHEMA",
     "BadRow",
     "Example",
@@ -46,6 +49,7 @@ __all__ = [
     "Origin",
     "Provenance",
     "Role",
+    "Score",
     "Span",
     "TaskKind",
     "TaskSpec",
@@ -55,12 +59,15 @@ __all__ = [
     "canonical_json",
     "chat_json",
     "detect_format",
+    "disallowed",
     "entities_answer",
     "example_id",
     "file_digest",
     "from_table",
     "from_verdict_table",
     "holds_examples",
+    "inherited",
+    "licences_of",
     "prompt_text",
     "read_rows",
     "split_by_family",

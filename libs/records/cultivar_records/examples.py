@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -53,12 +54,21 @@ class Span(_Record):
         return self
 
 
+class Score(_Record):
+    """Holds what a reviewer gave for one criterion, 1 to 5."""
+
+    criterion: Annotated[Text, Field(min_length=1)]
+    score: Annotated[int, Field(ge=1, le=5)]
+
+
 class Provenance(_Record):
     """Says where an example came from, and what made it.
 
     `family` is the id of the seed that the example descends from; `seeds` are the ids shown to the teacher;
     `prompt` is `name@version`; `call` is the id of the model call and `ordinal` the place in its answer; `source` is
     the SHA-256 of the file that a seed was read from and `line` its line there, from 1; `round` is the campaign's.
+    `licences` are the notes of the teachers that the text is owed to, each once and sorted; `scores` are those of the
+    review that accepted it.
     """
 
     origin: Origin
@@ -76,6 +86,13 @@ class Provenance(_Record):
     line: Count = 0
     round: Count = 0
     edited_by: str = ""
+    licences: tuple[Text, ...] = ()
+    scores: tuple[Score, ...] = ()
+
+    @property
+    def mean_score(self) -> float | None:
+        """Computes the mean of the scores, 1 to 5; None where nobody gave any."""
+        return fmean(given.score for given in self.scores) if self.scores else None
 
 
 class Example(_Record):
@@ -127,8 +144,16 @@ class Example(_Record):
         return next(message.content for message in reversed(self.messages) if message.role == "user")
 
     def digest(self) -> str:
-        """Computes the SHA-256, in hex, of the example's JSON after RFC 8785."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+        """Computes the SHA-256, in hex, of the example's JSON after RFC 8785.
+
+        The scores of its review are no part of it, nor are licences where it has none: an example that is accepted as
+        it is keeps its digest, and one that was made before there were licences has the same as then.
+        """
+        value = self.model_dump(mode="json")
+        del value["provenance"]["scores"]
+        if not self.provenance.licences:
+            del value["provenance"]["licences"]
+        return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def canonical_json(value: dict[str, object]) -> bytes:

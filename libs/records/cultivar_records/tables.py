@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cultivar_records.examples import Example
 from cultivar_records.verdicts import Verdict
@@ -40,6 +41,8 @@ _PROVENANCE = _struct(
     line=_WHOLE,
     round=_WHOLE,
     edited_by=_TEXT,
+    licences=_list(_TEXT),
+    scores=_list(_struct(criterion=_TEXT, score=_WHOLE)),
 )
 
 EXAMPLE_SCHEMA: Final = pa.schema(
@@ -57,7 +60,7 @@ EXAMPLE_SCHEMA: Final = pa.schema(
 )
 
 _ADDED: Final = {"evidence", "rejected"}
-"""Columns that the first examples did not have; where they are absent they are empty."""
+"""Columns that the first examples did not have; where they are absent they are empty. So are fields of provenance."""
 
 VERDICT_SCHEMA: Final = pa.schema(
     [
@@ -83,12 +86,35 @@ def holds_examples(columns: Collection[str]) -> bool:
 
 
 def with_all_columns(table: pa.Table) -> pa.Table:
-    """Gives a table of examples every column of `EXAMPLE_SCHEMA`; those added since it was written are empty."""
-    for name in sorted(_ADDED - set(table.column_names)):
-        field = EXAMPLE_SCHEMA.field(name)
-        empty = pa.array([None if field.nullable else []] * table.num_rows, field.type)
-        table = table.append_column(field, empty)
-    return table.select(EXAMPLE_SCHEMA.names).cast(EXAMPLE_SCHEMA)
+    """Gives a table of examples every column of `EXAMPLE_SCHEMA`; what was added since it was written is empty."""
+    rows = table.combine_chunks()
+    columns = {name: _column(rows, name) for name in rows.column_names}
+    if columns["provenance"].type != _PROVENANCE:
+        columns["provenance"] = _whole(columns["provenance"], _PROVENANCE)
+    filled = [_filled(columns.get(field.name), field, rows.num_rows) for field in EXAMPLE_SCHEMA]
+    return pa.table(filled, schema=EXAMPLE_SCHEMA)
+
+
+def _column(rows: pa.Table, name: str) -> pa.Array:
+    chunks = rows[name].chunks
+    return chunks[0] if chunks else pa.array([], rows[name].type)
+
+
+def _whole(part: pa.StructArray, kind: pa.StructType) -> pa.StructArray:
+    """Gives structs every field of a type; those added since they were written are empty."""
+    known = {field.name: place for place, field in enumerate(part.type)}
+    columns = [part.field(known[field.name]) if field.name in known else None for field in kind]
+    filled = [_filled(column, field, len(part)) for column, field in zip(columns, kind, strict=True)]
+    return pa.StructArray.from_arrays(filled, fields=list(kind))
+
+
+def _filled(column: pa.Array | None, field: pa.Field, rows: int) -> pa.Array:
+    if column is None:
+        return pa.array([None if field.nullable else []] * rows, field.type)
+    # Of shards that were read together, those without the column have nulls in it.
+    if not field.nullable and column.null_count and pa.types.is_list(column.type):
+        column = pc.coalesce(column, pa.scalar([], column.type))
+    return column.cast(field.type)
 
 
 def from_table(table: pa.Table) -> Iterator[Example]:

@@ -44,6 +44,7 @@ def encode_example(example: Example) -> pb.Example:
     """Returns an example with its provenance."""
     known = set(pb.Provenance.DESCRIPTOR.fields_by_name)
     provenance = {name: value for name, value in example.provenance.model_dump().items() if name in known}
+    provenance["scores"] = {given.criterion: given.score for given in example.provenance.scores}
     return pb.Example(
         id=example.id,
         task=encode_task_kind(example.task),

@@ -136,6 +136,7 @@ class Select(Section):
     params: dict[str, Any] = Field({}, description="Its parameters.")
     budget: int = Field(0, ge=0, description="The most generated examples in a dataset; 0 for all.")
     replay_share: float = Field(0.0, ge=0, lt=1, description="The share of a dataset that is taken from data.replay.")
+    licences: tuple[str, ...] = Field((), description="The teachers' licences that examples may have; empty for any.")
 
 
 class Lora(Section):

@@ -148,6 +148,7 @@ class Dataset(Following):
             selector=select.selector,
             params=select.params,
             replay_share=select.replay_share,
+            licences=select.licences,
             random_seed=config.random_seed + round_.number,
             description=f"The arm {stage.arm} of the campaign {round_.campaign}, round {round_.number}.",
         )

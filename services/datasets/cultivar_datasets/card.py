@@ -22,9 +22,11 @@ def write_card(project: str, spec: VersionSpec, number: int, selection: Selectio
         f"{HEAD}\n# {spec.dataset}, version {number}",
         spec.description.strip(),
         f"{counts['selected']} examples. {counts['not_selected']} were not selected, {counts['leaked']} were left out "
-        f"because they leak from held-out examples, {counts['repeated']} because an earlier source holds them too.",
+        f"because they leak from held-out examples, {counts['repeated']} because an earlier source holds them too"
+        + (f", {counts['unlicensed']} because of their licences." if "unlicensed" in counts else "."),
         "## By role\n\n" + table("role", selection.by_role),
         "## By label\n\n" + table("label", {label or "(none)": n for label, n in selection.by_label.items()}),
+        "## Licences of the teachers\n\n" + table("licence", selection.by_licence) if selection.by_licence else "",
         "## Sources\n\n" + table("artifact", sources),
         "## Selection\n\n" + selected(spec),
         "## Held-out artifacts\n\n" + (held_out or "None."),

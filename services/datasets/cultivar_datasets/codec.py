@@ -7,6 +7,7 @@ from cultivar.artifact.v1 import artifact_pb2
 from cultivar.datasets.v1 import datasets_pb2 as pb
 from cultivar_artifacts import File, Manifest
 from cultivar_artifacts.tables import Committed
+from cultivar_records import UNSTATED
 from cultivar_service.artifacts import artifact_digest, artifact_name
 from cultivar_service.errors import InvalidArgument
 from cultivar_service.example_codec import decode_task, encode_example, encode_task
@@ -133,6 +134,7 @@ def decode_version(project: str, dataset: str, spec: pb.DatasetSpec) -> VersionS
                 "held_out": decode_digests(project, spec.held_out, "spec.held_out"),
                 "random_seed": spec.random_seed,
                 "description": spec.description,
+                "licences": tuple(spec.licences),
             }
         )
     except ValidationError as error:
@@ -198,7 +200,16 @@ def encode_version(version: Version, *, whole: bool = True) -> pb.DatasetVersion
         by_role=run.result.get("by_role", {}),
         by_label=run.result.get("by_label", {}),
         card=run.result.get("card", "") if whole else "",
+        by_licence=by_licence(run),
     )
+
+
+def by_licence(run: Run) -> Mapping[str, int]:
+    """Returns the examples of a version by licence; what teachers wrote before any was kept is unstated."""
+    written = run.result.get("by_role", {}).get("synthetic", 0)
+    unknown = {UNSTATED: written} if written else {}
+    found: Mapping[str, int] = run.result.get("by_licence", unknown)
+    return found
 
 
 def encode_version_spec(project: str, spec: VersionSpec) -> pb.DatasetSpec:
@@ -219,6 +230,7 @@ def encode_version_spec(project: str, spec: VersionSpec) -> pb.DatasetSpec:
         held_out=[artifact_name(project, digest) for digest in spec.held_out],
         random_seed=spec.random_seed,
         description=spec.description,
+        licences=spec.licences,
     )
 
 

@@ -17,6 +17,7 @@ class Pool:
     rows: int = 0
     leaked: int = 0
     repeated: int = 0
+    unlicensed: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Selection:
     by_role: Mapping[str, int]
     by_label: Mapping[str, int]
     by_source: Mapping[int, int] = field(default_factory=dict)
+    by_licence: Mapping[str, int] = field(default_factory=dict)
 
 
 def select(spec: VersionSpec, pool: Pool) -> Selection:
@@ -44,6 +46,7 @@ def select(spec: VersionSpec, pool: Pool) -> Selection:
         by_role=Counter(choice.role for _, choice in picked),
         by_label=Counter(choice.label for _, choice in picked),
         by_source=Counter(number for number, _ in picked),
+        by_licence=Counter(licence for _, choice in picked for licence in choice.licences),
     )
 
 

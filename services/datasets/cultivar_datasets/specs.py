@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cultivar_datasets.selectors.protocol import Role
 
 OWN_KINDS = ("bad_rows", "file", "dataset")
+Licence = Annotated[str, Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Field(ge=-(2**53) + 1, lt=2**53)]
 
 
@@ -81,6 +82,7 @@ class VersionSpec(Spec):
     held_out: tuple[str, ...] = ()
     random_seed: Seed = 0
     description: str = Field("", max_length=2000)
+    licences: tuple[Licence, ...] = Field((), max_length=100)
 
     @model_validator(mode="after")
     def _replay_has_a_share(self) -> Self:

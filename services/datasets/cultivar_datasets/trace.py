@@ -98,7 +98,7 @@ class Tracer:
 def read_row(row: dict[str, Any]) -> Example | None:
     """Returns the example of a row; None for a row of another form that has the same id."""
     try:
-        return Example.model_validate({name: row[name] for name in Example.model_fields})
+        return Example.model_validate({name: row[name] for name in Example.model_fields if name in row})
     except (KeyError, ValidationError):
         return None
 

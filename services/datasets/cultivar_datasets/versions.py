@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cultivar_artifacts import ArtifactStore, File, Manifest, load_manifest, read_shards, split_rows
 from cultivar_artifacts.atomic import disk_errors
-from cultivar_records import EXAMPLE_SCHEMA, Example
+from cultivar_records import EXAMPLE_SCHEMA, Example, disallowed, licences_of
 from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
 from cultivar_service.holds import Hold, Settled
@@ -68,8 +68,10 @@ class VersionWork:
                 new = [example for example in examples if example.id not in seen]
                 seen.update(example.id for example in new)
                 pool.repeated += len(examples) - len(new)
-                clean = await asyncio.to_thread(held_out.without_leaks, new)
-                pool.leaked += len(new) - len(clean)
+                usable = [example for example in new if may_be_used(example, spec.licences)]
+                pool.unlicensed += len(new) - len(usable)
+                clean = await asyncio.to_thread(held_out.without_leaks, usable)
+                pool.leaked += len(usable) - len(clean)
                 reviewed = manifest.kind == ACCEPTED
                 choices += [choice_of(example, source, reviewed, scores.get(example.id)) for example in clean]
                 await hold.report(done=pool.rows)
@@ -107,15 +109,17 @@ class VersionWork:
         chosen = len(selection.chosen)
         counts = {
             "selected": chosen,
-            "not_selected": pool.rows - pool.leaked - pool.repeated - chosen,
+            "not_selected": pool.rows - pool.leaked - pool.repeated - pool.unlicensed - chosen,
             "leaked": pool.leaked,
             "repeated": pool.repeated,
+            **({"unlicensed": pool.unlicensed} if spec.licences else {}),
         }
         card = write_card(project, spec, number, selection, counts)
         extra = {CHAT_NUMBER: await self._chat(project, files), CARD_NUMBER: await self._card(project, card)}
         taken = {
             "by_role": dict(selection.by_role),
             "by_label": dict(selection.by_label),
+            "by_licence": dict(selection.by_licence),
             "by_source": {spec.sources[place].artifact: count for place, count in selection.by_source.items()},
             "card": card,
         }
@@ -165,7 +169,13 @@ def choice_of(example: Example, source: Source, reviewed: bool, score: float | N
         family=example.provenance.family,
         reviewed=reviewed or bool(example.provenance.edited_by),
         score=score,
+        licences=licences_of(example),
     )
+
+
+def may_be_used(example: Example, allowed: Sequence[str]) -> bool:
+    """Tells whether every licence of an example is among those allowed; where none is named, all are."""
+    return not allowed or not disallowed(licences_of(example), allowed)
 
 
 def check_answered(examples: Sequence[Example]) -> None:
@@ -180,9 +190,10 @@ def check_left(pool: Pool, selection: Selection) -> None:
         return
     if not pool.rows:
         raise SourceUnusable("the sources hold no examples: name artifacts with rows")
+    licences = f", {pool.unlicensed} have other licences than those named" if pool.unlicensed else ""
     raise SourceUnusable(
         f"of {pool.rows} examples none is left: {pool.leaked} leak from the held-out artifacts and {pool.repeated} are "
-        "repeated; name other sources or a larger budget"
+        f"repeated{licences}; name other sources or a larger budget"
     )
 
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from cultivar_models import Sampling
-from cultivar_records import Example, Provenance, TaskSpec, example_id
+from cultivar_records import Example, Provenance, TaskSpec, example_id, inherited
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
@@ -154,8 +154,13 @@ def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -
     return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
 
 
-def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, draft: Draft) -> Example:
-    """Makes a candidate of a draft; raises ValueError where it is no example of the task."""
+def candidate(
+    run: str, spec: RunSpec, model: str, call: Call, ordinal: int, draft: Draft, licence: str = ""
+) -> Example:
+    """Makes a candidate of a draft; raises ValueError where it is no example of the task.
+
+    `licence` is that of the teacher; the candidate has it, and those of the examples in its prompt.
+    """
     first = call.plan.seeds[0]
     label = draft.answer if spec.task.labels and draft.answer in spec.task.labels else None
     try:
@@ -181,6 +186,7 @@ def candidate(run: str, spec: RunSpec, model: str, call: Call, ordinal: int, dra
                 call=call.id,
                 ordinal=ordinal,
                 round=spec.round,
+                licences=inherited(licence, call.plan.seeds),
             ),
         )
     except ValidationError as error:

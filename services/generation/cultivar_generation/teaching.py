@@ -112,7 +112,8 @@ class Teaching:
         outcome = Outcome(call, answer.usage, answer.text, malformed=malformed)
         for ordinal, draft in enumerate(drafts):
             try:
-                made = candidate(self._run, self._spec, self._teacher.model, call, ordinal, draft)
+                model, licence = self._teacher.model, self._teacher.licence
+                made = candidate(self._run, self._spec, model, call, ordinal, draft, licence)
                 outcome.candidates.append(made)
             except ValueError as error:
                 outcome.malformed.append(str(error))

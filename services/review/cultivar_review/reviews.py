@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from cultivar_records import Example, Message, TaskKind
+from cultivar_records import Example, Message, Score, TaskKind
 from cultivar_service.errors import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,7 +13,7 @@ from cultivar_review.queues import QueueSpec, Tag, Text
 
 Decision = Literal["accept", "decline"]
 Kind = Literal["person", "program"]
-Score = Annotated[int, Field(ge=1, le=5)]
+Given = Annotated[int, Field(ge=1, le=5)]
 Written = Annotated[Text, Field(max_length=100_000)]
 
 
@@ -23,7 +23,7 @@ class Review(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     decision: Decision
-    scores: dict[str, Score] = Field(default_factory=dict)
+    scores: dict[str, Given] = Field(default_factory=dict)
     edited_text: Written = ""
     edited_answer: Written = ""
     label: Text = ""
@@ -104,9 +104,11 @@ def edits(review: Review) -> bool:
 
 
 def edited(example: Example, review: Review, reviewer: str) -> Example:
-    """Returns an accepted example with the edits of its review, and who made them."""
+    """Returns an accepted example with the scores and edits of its review, and who made these."""
+    scores = tuple(Score(criterion=name, score=score) for name, score in sorted(review.scores.items()))
+    scored = example.provenance.model_copy(update={"scores": scores})
     if not edits(review):
-        return example
+        return example.model_copy(update={"provenance": scored})
     messages = list(example.messages)
     if review.edited_text:
         place = max(number for number, message in enumerate(messages) if message.role == "user")
@@ -114,7 +116,7 @@ def edited(example: Example, review: Review, reviewer: str) -> Example:
     label = review.label or example.label
     if review.label or review.edited_answer:
         messages[-1] = Message(role="assistant", content=review.label or review.edited_answer)
-    provenance = example.provenance.model_copy(update={"edited_by": reviewer})
+    provenance = scored.model_copy(update={"edited_by": reviewer})
     fields = {name: getattr(example, name) for name in Example.model_fields}
     return Example(**{**fields, "messages": tuple(messages), "label": label, "provenance": provenance})
 

@@ -32,7 +32,7 @@ async def open_generation(start: Start, teacher: FakeTeacher) -> tuple[Host, Any
             skip_probe=True,
             parent=PARENT,
             teacher_id="fake",
-            teacher=pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=8),
+            teacher=pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=8, licence="research only"),
         )
     )
     name = await commit_examples(host.settings.database_url, host.parts.store, seeds())
@@ -72,6 +72,7 @@ async def test_a_run_writes_candidates_whose_provenance_leads_back_to_seed_promp
     known = {seed.id for seed in seeds()}
     assert all(set(example.provenance.seeds) <= known and example.provenance.family in known for example in made)
     assert {example.provenance.prompt for example in made} == {"continue@2", "paraphrase@2"}
+    assert {example.provenance.licences for example in made} == {("research only",)}
     assert {example.label for example in made} == {"refund", "delivery"}
     assert run.run.progress.counts["answered"] == 11
     assert run.run.usage.calls == 11

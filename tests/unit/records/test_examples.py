@@ -2,23 +2,31 @@
 
 import hashlib
 import random
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rfc8785
 from cultivar_records import (
     EXAMPLE_SCHEMA,
+    UNSTATED,
     VERDICT_SCHEMA,
     Example,
     Message,
     Provenance,
+    Score,
     Span,
     TaskKind,
     Verdict,
+    disallowed,
     example_id,
     from_table,
     from_verdict_table,
     holds_examples,
+    inherited,
+    licences_of,
     to_table,
     to_verdict_table,
     with_all_columns,
@@ -57,7 +65,17 @@ def test_ids_do_not_collide_when_a_boundary_moves() -> None:
 @given(text=_TEXT, label=_TEXT.filter(bool), number=st.integers(0, 2**53 - 1))
 def test_the_digest_is_that_of_an_independent_rfc_8785_encoder(text: str, label: str, number: int) -> None:
     example = classified(text, label, number)
-    assert example.digest() == hashlib.sha256(rfc8785.dumps(example.model_dump(mode="json"))).hexdigest()
+    value = example.model_dump(mode="json", exclude={"provenance": {"licences", "scores"}})
+    assert example.digest() == hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+def test_a_digest_is_that_of_before_licences_were_kept_and_a_review_does_not_change_it() -> None:
+    example = classified("where is my card", "card_arrival")
+    assert example.digest() == "e094023fdc01c183674726529a5f7f10b704d7bebdd67580ba19e30ebabb0c71"
+    scored = example.provenance.model_copy(update={"scores": (Score(criterion="tone", score=4),)})
+    assert example.model_copy(update={"provenance": scored}).digest() == example.digest()
+    licensed = example.provenance.model_copy(update={"licences": ("MIT",)})
+    assert example.model_copy(update={"provenance": licensed}).digest() != example.digest()
 
 
 def test_a_changed_provenance_changes_the_digest() -> None:
@@ -160,3 +178,43 @@ def test_rows_written_before_a_column_was_added_are_read_and_completed() -> None
     assert with_all_columns(old).schema == EXAMPLE_SCHEMA
     assert list(from_table(with_all_columns(old))) == sorted(examples, key=lambda row: row.id)
     assert not holds_examples(old.drop_columns(["label"]).column_names)
+
+
+def as_before(table: pa.Table) -> pa.Table:
+    """Returns rows as they were written before provenance had licences and scores."""
+    provenance, place = table["provenance"].combine_chunks(), table.column_names.index("provenance")
+    known = [field for field in provenance.type if field.name not in ("licences", "scores")]
+    old = pa.StructArray.from_arrays([provenance.field(field.name) for field in known], fields=known)
+    return table.set_column(place, pa.field("provenance", old.type, nullable=False), old)
+
+
+def test_rows_written_before_licences_and_scores_are_read_and_completed() -> None:
+    examples = sorted([classified("one", "a"), classified("two", "a")], key=lambda row: row.id)
+    old = as_before(to_table(examples))
+    assert holds_examples(old.column_names)
+    assert list(from_table(old)) == examples
+    assert with_all_columns(old).schema == EXAMPLE_SCHEMA
+    assert list(from_table(with_all_columns(old))) == examples
+    assert with_all_columns(old.slice(0, 0)).schema == EXAMPLE_SCHEMA
+
+
+def test_old_and_new_rows_that_were_read_together_are_completed(tmp_path: Path) -> None:
+    old, new = classified("one", "a"), classified("two", "a")
+    scored = new.provenance.model_copy(update={"licences": ("MIT",), "scores": (Score(criterion="tone", score=4),)})
+    new = new.model_copy(update={"provenance": scored, "evidence": ("It says so.",)})
+    pq.write_table(as_before(to_table([old])).drop_columns(["evidence"]), tmp_path / "a.parquet")
+    pq.write_table(to_table([new]), tmp_path / "b.parquet")
+    both = duckdb.sql("SELECT * FROM read_parquet(?, union_by_name => true)", params=[f"{tmp_path}/*.parquet"])
+    assert list(from_table(with_all_columns(both.to_arrow_table()))) == [old, new]
+
+
+def test_what_a_teacher_wrote_has_its_licence_and_those_of_the_examples_in_its_prompt() -> None:
+    seed = classified("where is my card", "card_arrival")
+    assert (licences_of(seed), inherited("MIT", [seed])) == ((), ("MIT",))
+    made = seed.model_copy(update={"provenance": Provenance(origin="candidate", family=seed.id)})
+    assert licences_of(made) == (UNSTATED,)
+    first = made.model_copy(update={"provenance": made.provenance.model_copy(update={"licences": ("MIT",)})})
+    assert inherited(" research only ", [seed, first]) == ("MIT", "research only")
+    assert inherited("", [first, made]) == ("MIT", UNSTATED)
+    assert disallowed(("MIT", "research only"), ["mit", "Research  Only"]) == []
+    assert disallowed(("MIT", UNSTATED), ["MIT"]) == [UNSTATED]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from cultivar_records import Example, Message, Provenance, TaskKind, TaskSpec
+from cultivar_records import Example, Message, Provenance, Score, TaskKind, TaskSpec
 from cultivar_review.drawing import place_of
 from cultivar_review.queues import QueueSpec
 from cultivar_review.report import report
@@ -35,7 +35,9 @@ def accept(**said: str) -> Review:
 
 
 @given(WORDS, st.sampled_from(["", *LABELS]), WORDS, st.sampled_from(LABELS))
-def test_an_edit_changes_text_and_label_and_nothing_else(new: str, right: str, text: str, label: str) -> None:
+def test_an_edit_changes_text_and_label_and_nothing_else_but_whose_it_is_and_its_scores(
+    new: str, right: str, text: str, label: str
+) -> None:
     example = classified(text, label)
     review = check(accept(edited_text=new, label=right), SPEC, example)
     changed = edited(example, review, "ada")
@@ -43,8 +45,10 @@ def test_an_edit_changes_text_and_label_and_nothing_else(new: str, right: str, t
     assert changed.label == changed.answer == (right or label)
     assert (changed.id, changed.messages[0]) == (example.id, example.messages[0])
     touched = new != text or right not in ("", label)
-    assert changed.provenance == example.provenance.model_copy(update={"edited_by": "ada" if touched else ""})
-    assert (changed == example) is not touched
+    scores = (Score(criterion="accuracy", score=5), Score(criterion="tone", score=5))
+    reviewed = {"edited_by": "ada" if touched else "", "scores": scores}
+    assert changed.provenance == example.provenance.model_copy(update=reviewed)
+    assert (changed.digest() == example.digest()) is not touched
 
 
 def test_the_answer_of_a_task_without_labels_is_edited() -> None:

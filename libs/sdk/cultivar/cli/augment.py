@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from cultivar.cli.calling import Project, connected, failed
+from cultivar.cli.dataset import Licences
 from cultivar.cli.watching import follow_run, steadily
 from cultivar.client import Client, RunFailed
 from cultivar.datasets.v1 import datasets_pb2
@@ -36,6 +37,7 @@ def augment(
     teacher: Annotated[str, typer.Option(help="The teacher, as it was registered.")] = "local",
     instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
     labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
+    licence: Licences = None,
     project: Project = "default",
 ) -> None:
     """Grows a file of seeds: imports it, generates, filters, and writes what was kept as chat JSONL."""
@@ -52,7 +54,7 @@ def augment(
         kept = filter_made(client, console, made.candidates, "" if program.keeps_inputs else origin, task)
         if not kept.run.progress.counts["kept"]:
             raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
-        write_chat(client, console, kept.kept, output)
+        write_chat(client, console, kept.kept, output, licence or [])
     typer.echo(f"{kept.run.progress.counts['kept']:,} of {made.run.progress.counts['candidates']:,} are in {output}")
 
 
@@ -146,10 +148,10 @@ def filter_made(
     return done
 
 
-def write_chat(client: Client, console: Console, kept: str, output: Path) -> None:
+def write_chat(client: Client, console: Console, kept: str, output: Path, licences: list[str]) -> None:
     """Makes a dataset version of what was kept, and fetches its chat file."""
     source = datasets_pb2.Source(artifact=kept, role=datasets_pb2.SOURCE_ROLE_SYNTHETIC)
-    spec = datasets_pb2.DatasetSpec(sources=[source], description="Made by cultivar augment.")
+    spec = datasets_pb2.DatasetSpec(sources=[source], description="Made by cultivar augment.", licences=licences)
     request = datasets_pb2.CreateDatasetVersionRequest(
         parent=client.parent, dataset_id=DATASET, spec=spec, request_id=uuid4().hex
     )

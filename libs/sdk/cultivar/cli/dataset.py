@@ -17,6 +17,10 @@ from cultivar.files import digest_of, download
 from cultivar.run.v1 import run_pb2
 
 PAGE = 100
+Licences = Annotated[
+    list[str] | None,
+    typer.Option(help="A licence that what teachers wrote may have, such as Apache-2.0; may be given again."),
+]
 app = typer.Typer(help="Dataset versions: list them, fetch one.", no_args_is_help=True)
 
 
@@ -37,6 +41,7 @@ def list_versions(project: Project = "default") -> None:
 def pull(
     name: Annotated[str, typer.Argument(help="The dataset, with @NUMBER for a version; else the newest.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder; NAME when not given.")] = None,
+    licence: Licences = None,
     project: Project = "default",
 ) -> None:
     """Fetches a dataset version: its Parquet files, chat.jsonl and card. What is there already is not fetched again."""
@@ -47,10 +52,30 @@ def pull(
         version = client.datasets.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=wanted))
         if not version.artifact:
             raise failed(f"{short_name(version.name)} was not made: its run has not succeeded")
+        check_licences(version, licence or [])
         artifact = client.datasets.GetArtifact(datasets_pb2.GetArtifactRequest(name=version.artifact))
         for file in artifact.files:
             fetch(client, artifact.name, file, folder)
         typer.echo(f"{short_name(version.name)}: {version.examples} examples in {folder}")
+        for name, count in sorted(version.by_licence.items()):
+            typer.echo(f"  {count} of a teacher whose licence is {name}")
+
+
+def check_licences(version: datasets_pb2.DatasetVersion, allowed: list[str]) -> None:
+    """Ends the program where a version holds what a teacher wrote under another licence than those allowed."""
+    known = {plain(licence) for licence in allowed}
+    other = {name: count for name, count in sorted(version.by_licence.items()) if plain(name) not in known}
+    if known and other:
+        held = ", ".join(f"{count} of the licence {name}" for name, count in other.items())
+        raise failed(
+            f"{short_name(version.name)} holds examples that --licence does not allow ({held}): nothing was fetched; "
+            "make a version with `licences` in its spec, or allow them"
+        )
+
+
+def plain(licence: str) -> str:
+    """Returns a licence as it is compared: in any case and spacing."""
+    return " ".join(licence.split()).casefold()
 
 
 def fetch(client: Client, artifact: str, file: artifact_pb2.File, folder: Path) -> None:

@@ -51,7 +51,7 @@ def register(
     completion_price: Annotated[float, typer.Option(min=0, help="Price of 1,000 tokens written.")] = 0.0,
     proxy: Annotated[str, typer.Option(help="The HTTP proxy before it, http://host:port.")] = "",
     ca_file: Annotated[str, typer.Option(help="The CA of its certificate, a file of the service's machine.")] = "",
-    licence: Annotated[str, typer.Option(help="What its answers may be used for, in a sentence.")] = "",
+    licence: Annotated[str, typer.Option(help="What its answers may be used for, such as Apache-2.0.")] = "",
     probe: Annotated[bool, typer.Option(help="Whether to ask it some ten short questions first.")] = True,
     project: Project = "default",
 ) -> None:

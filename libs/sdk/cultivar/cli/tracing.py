@@ -34,6 +34,7 @@ def facts_of(trace: datasets_pb2.Trace) -> list[tuple[str, str]]:
         ("origin", origin.origin),
         ("strategy", " with ".join(part for part in (origin.strategy, origin.prompt) if part)),
         ("teacher", ", ".join(part for part in (origin.teacher, origin.model) if part)),
+        ("licences", ", ".join(origin.licences)),
         ("run", origin.run),
         ("edited by", origin.edited_by),
         ("seed", text_of(trace.seed) if trace.HasField("seed") and trace.seed.id != trace.example.id else ""),

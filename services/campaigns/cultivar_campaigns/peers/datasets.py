@@ -47,6 +47,7 @@ class VersionOrder:
     selector: str = ""
     params: dict[str, Any] | None = None
     replay_share: float = 0.0
+    licences: Sequence[str] = ()
     random_seed: int = 0
     description: str = ""
 
@@ -130,6 +131,7 @@ class DatasetVersions:
             ],
             selector=pb.SelectorUse(selector=order.selector, params=encode_struct(order.params or {})),
             replay_share=order.replay_share,
+            licences=order.licences,
             held_out=order.held_out,
             random_seed=order.random_seed,
             description=order.description,

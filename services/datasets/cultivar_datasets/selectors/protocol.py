@@ -20,7 +20,8 @@ class SelectorConfig(BaseModel):
 class Choice:
     """An example as a selector sees it: whose it is and what is known of its quality, without its text.
 
-    `reviewed` says that a person accepted it; `score` is the mean of its scores, None where it has none.
+    `reviewed` says that a person accepted it; `score` is the mean of its scores, None where it has none; `licences` are
+    those of the teachers that it is owed to.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Choice:
     family: str
     reviewed: bool = False
     score: float | None = None
+    licences: tuple[str, ...] = ()
 
 
 class Selector(Protocol):

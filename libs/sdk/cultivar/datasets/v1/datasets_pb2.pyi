@@ -808,6 +808,7 @@ class DatasetSpec(_message.Message):
     HELD_OUT_FIELD_NUMBER: _builtins.int
     RANDOM_SEED_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    LICENCES_FIELD_NUMBER: _builtins.int
     budget: _builtins.int
     """The most examples of the version, replay included; 0 for all."""
     replay_share: _builtins.float
@@ -828,6 +829,12 @@ class DatasetSpec(_message.Message):
     def held_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Artifacts of held-out examples: what is of their families, or a near-duplicate of one of them, is left out."""
 
+    @_builtins.property
+    def licences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The licences that its rows may have, "unstated" for that of teachers without a note; a row with another is left out.
+        Empty for any. What no teacher wrote has no licence here, and is always taken.
+        """
+
     def __init__(
         self,
         *,
@@ -838,10 +845,11 @@ class DatasetSpec(_message.Message):
         held_out: _abc.Iterable[_builtins.str] | None = ...,
         random_seed: _builtins.int = ...,
         description: _builtins.str = ...,
+        licences: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "description", b"description", "held_out", b"held_out", "random_seed", b"random_seed", "replay_share", b"replay_share", "selector", b"selector", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "description", b"description", "held_out", b"held_out", "licences", b"licences", "random_seed", b"random_seed", "replay_share", b"replay_share", "selector", b"selector", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -913,6 +921,26 @@ class DatasetVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ByLicenceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
@@ -922,6 +950,7 @@ class DatasetVersion(_message.Message):
     BY_ROLE_FIELD_NUMBER: _builtins.int
     BY_LABEL_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    BY_LICENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}/versions/{version}`."""
     artifact: _builtins.str
@@ -932,7 +961,9 @@ class DatasetVersion(_message.Message):
     """The card, in Markdown; empty in lists."""
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """The state, progress and usage; `counts` has `selected`, `not_selected`, `leaked` and `repeated`."""
+        """The state, progress and usage; `counts` has `selected`, `not_selected`, `leaked` and `repeated`, and `unlicensed`
+        where the spec names licences.
+        """
 
     @_builtins.property
     def spec(self) -> Global___DatasetSpec:
@@ -950,6 +981,12 @@ class DatasetVersion(_message.Message):
     def by_label(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Examples by label; those without one under ""."""
 
+    @_builtins.property
+    def by_licence(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Examples by the licences of the teachers that they are owed to; one with two counts for both, and one that no teacher
+        wrote for none.
+        """
+
     def __init__(
         self,
         *,
@@ -962,10 +999,11 @@ class DatasetVersion(_message.Message):
         by_role: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         by_label: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         card: _builtins.str = ...,
+        by_licence: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "by_label", b"by_label", "by_role", b"by_role", "by_source", b"by_source", "card", b"card", "examples", b"examples", "name", b"name", "run", b"run", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "by_label", b"by_label", "by_licence", b"by_licence", "by_role", b"by_role", "by_source", b"by_source", "card", b"card", "examples", b"examples", "name", b"name", "run", b"run", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cultivar/example/v1/example.proto\x12\x13\x63ultivar.example.v1\"\x81\x01\n\x04Task\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.cultivar.example.v1.TaskKind\x12\x13\n\x0binstruction\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x12\n\ninput_name\x18\x04 \x01(\t\x12\x13\n\x0boutput_name\x18\x05 \x01(\t\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"1\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\r\n\x05label\x18\x03 \x01(\t\"\xca\x01\n\nProvenance\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\r\n\x05seeds\x18\x04 \x03(\t\x12\x10\n\x08strategy\x18\x05 \x01(\t\x12\x0e\n\x06prompt\x18\x06 \x01(\t\x12\x0f\n\x07teacher\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x0c\n\x04line\x18\n \x01(\x03\x12\x11\n\tedited_by\x18\x0b \x01(\t\x12\r\n\x05round\x18\x0c \x01(\x05\"\x93\x02\n\x07\x45xample\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0e\x32\x1d.cultivar.example.v1.TaskKind\x12.\n\x08messages\x18\x03 \x03(\x0b\x32\x1c.cultivar.example.v1.Message\x12\r\n\x05label\x18\x04 \x01(\t\x12(\n\x05spans\x18\x05 \x03(\x0b\x32\x19.cultivar.example.v1.Span\x12\r\n\x05tests\x18\x06 \x03(\t\x12\x33\n\nprovenance\x18\x07 \x01(\x0b\x32\x1f.cultivar.example.v1.Provenance\x12\x10\n\x08\x65vidence\x18\x08 \x03(\t\x12\x10\n\x08rejected\x18\t \x01(\t*\x8a\x01\n\x08TaskKind\x12\x19\n\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TASK_KIND_INSTRUCTION\x10\x01\x12\x1c\n\x18TASK_KIND_CLASSIFICATION\x10\x02\x12\x16\n\x12TASK_KIND_ENTITIES\x10\x03\x12\x12\n\x0eTASK_KIND_CODE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cultivar/example/v1/example.proto\x12\x13\x63ultivar.example.v1\"\x81\x01\n\x04Task\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.cultivar.example.v1.TaskKind\x12\x13\n\x0binstruction\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x12\n\ninput_name\x18\x04 \x01(\t\x12\x13\n\x0boutput_name\x18\x05 \x01(\t\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"1\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\r\n\x05label\x18\x03 \x01(\t\"\xc8\x02\n\nProvenance\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\r\n\x05seeds\x18\x04 \x03(\t\x12\x10\n\x08strategy\x18\x05 \x01(\t\x12\x0e\n\x06prompt\x18\x06 \x01(\t\x12\x0f\n\x07teacher\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x0c\n\x04line\x18\n \x01(\x03\x12\x11\n\tedited_by\x18\x0b \x01(\t\x12\r\n\x05round\x18\x0c \x01(\x05\x12\x10\n\x08licences\x18\r \x03(\t\x12;\n\x06scores\x18\x0e \x03(\x0b\x32+.cultivar.example.v1.Provenance.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x93\x02\n\x07\x45xample\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0e\x32\x1d.cultivar.example.v1.TaskKind\x12.\n\x08messages\x18\x03 \x03(\x0b\x32\x1c.cultivar.example.v1.Message\x12\r\n\x05label\x18\x04 \x01(\t\x12(\n\x05spans\x18\x05 \x03(\x0b\x32\x19.cultivar.example.v1.Span\x12\r\n\x05tests\x18\x06 \x03(\t\x12\x33\n\nprovenance\x18\x07 \x01(\x0b\x32\x1f.cultivar.example.v1.Provenance\x12\x10\n\x08\x65vidence\x18\x08 \x03(\t\x12\x10\n\x08rejected\x18\t \x01(\t*\x8a\x01\n\x08TaskKind\x12\x19\n\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TASK_KIND_INSTRUCTION\x10\x01\x12\x1c\n\x18TASK_KIND_CLASSIFICATION\x10\x02\x12\x16\n\x12TASK_KIND_ENTITIES\x10\x03\x12\x12\n\x0eTASK_KIND_CODE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cultivar.example.v1.example_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKKIND']._serialized_start=767
-  _globals['_TASKKIND']._serialized_end=905
+  _globals['_PROVENANCE_SCORESENTRY']._loaded_options = None
+  _globals['_PROVENANCE_SCORESENTRY']._serialized_options = b'8\001'
+  _globals['_TASKKIND']._serialized_start=893
+  _globals['_TASKKIND']._serialized_end=1031
   _globals['_TASK']._serialized_start=59
   _globals['_TASK']._serialized_end=188
   _globals['_MESSAGE']._serialized_start=190
@@ -40,7 +42,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPAN']._serialized_start=232
   _globals['_SPAN']._serialized_end=281
   _globals['_PROVENANCE']._serialized_start=284
-  _globals['_PROVENANCE']._serialized_end=486
-  _globals['_EXAMPLE']._serialized_start=489
-  _globals['_EXAMPLE']._serialized_end=764
+  _globals['_PROVENANCE']._serialized_end=612
+  _globals['_PROVENANCE_SCORESENTRY']._serialized_start=567
+  _globals['_PROVENANCE_SCORESENTRY']._serialized_end=612
+  _globals['_EXAMPLE']._serialized_start=615
+  _globals['_EXAMPLE']._serialized_end=890
 # @@protoc_insertion_point(module_scope)

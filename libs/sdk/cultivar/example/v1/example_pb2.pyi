@@ -153,6 +153,26 @@ class Provenance(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ScoresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ORIGIN_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
@@ -165,6 +185,8 @@ class Provenance(_message.Message):
     LINE_FIELD_NUMBER: _builtins.int
     EDITED_BY_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
+    LICENCES_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """"seed", "candidate" or "replay"."""
     family: _builtins.str
@@ -191,6 +213,16 @@ class Provenance(_message.Message):
     def seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The examples that stood in its prompt, by id."""
 
+    @_builtins.property
+    def licences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it may be used for: the licences noted of the teacher that wrote it and of those whose examples stood in its
+        prompt, "unstated" for one without a note; empty for what no teacher wrote.
+        """
+
+    @_builtins.property
+    def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The scores of the review that accepted it, by criterion, 1 to 5; empty where nobody reviewed it."""
+
     def __init__(
         self,
         *,
@@ -206,10 +238,12 @@ class Provenance(_message.Message):
         line: _builtins.int = ...,
         edited_by: _builtins.str = ...,
         round: _builtins.int = ...,
+        licences: _abc.Iterable[_builtins.str] | None = ...,
+        scores: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edited_by", b"edited_by", "family", b"family", "line", b"line", "model", b"model", "origin", b"origin", "prompt", b"prompt", "round", b"round", "run", b"run", "seeds", b"seeds", "source", b"source", "strategy", b"strategy", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edited_by", b"edited_by", "family", b"family", "licences", b"licences", "line", b"line", "model", b"model", "origin", b"origin", "prompt", b"prompt", "round", b"round", "run", b"run", "scores", b"scores", "seeds", b"seeds", "source", b"source", "strategy", b"strategy", "teacher", b"teacher"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

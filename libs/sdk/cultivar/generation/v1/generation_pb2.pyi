@@ -1068,7 +1068,9 @@ class Teacher(_message.Message):
     ca_file: _builtins.str
     """The file, on the service's machine, of the CA that signed its certificate, in PEM; empty for the system's."""
     licence: _builtins.str
-    """What its answers may be used for, in a sentence; shown beside what was made with it."""
+    """What its answers may be used for: an SPDX expression such as "Apache-2.0", or words of your own such as "research
+    only". It is kept with each candidate, and a dataset version may be limited to some. Compared whole, never read.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
