@@ -12,6 +12,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from cultivar_models.circuit import Circuit
 from cultivar_models.endpoint import Endpoint, TokenUsage
 from cultivar_models.errors import ModelAnswerInvalid, ModelUnavailable, rejected
 from cultivar_models.reading import BadAnswer, read_usage
@@ -32,6 +33,7 @@ class _Failure:
     reason: str
     retry_after: float | None = None
     invalid: bool = False
+    asked: bool = False
 
 
 class _Tries:
@@ -42,17 +44,22 @@ class _Tries:
         self.usage = TokenUsage()
         self.ends = float("inf")
         self.failures = 0
+        self.asked = 0
         self.invalid = 0
 
-    def begin(self, now: float) -> None:
-        """Starts the deadline's clock with the first try: to wait in line for it costs the call nothing."""
-        if not self.usage.calls:
+    def start(self, now: float) -> None:
+        """Starts the deadline's clock with the first slot: to wait in line for it costs the call nothing."""
+        if self.ends == float("inf"):
             self.ends = now + self.policy.deadline_s
-        self.usage += TokenUsage(calls=1)
 
-    def pause(self, failure: _Failure, now: float, named: str) -> float:
-        """Returns the seconds until the next try, or raises the call's error when there shall be none."""
+    def pause(self, failure: _Failure, now: float, named: str, since: str) -> float:
+        """Returns the seconds until the next try, or raises the call's error when there shall be none.
+
+        since: when the server last began to answer nobody, empty where it answers others. A try that was to find out
+        whether it is back is not counted against the call.
+        """
         self.failures += 1
+        self.asked += failure.asked
         self.invalid += failure.invalid
         self.usage += TokenUsage(failed_calls=1)
         if failure.invalid and self.invalid > self.policy.invalid_retries:
@@ -63,9 +70,10 @@ class _Tries:
             )
         pause = self.policy.wait(self.failures, failure.retry_after)
         tries = "try" if self.failures == 1 else "tries"
-        if self.failures > self.policy.retries or now + pause >= self.ends:
+        if self.failures - self.asked > self.policy.retries or now + pause >= self.ends:
+            others = f" and has answered nobody since {since}" if since else ""
             raise ModelUnavailable(
-                f"{named} gave no answer in {self.failures} {tries}; the last time it {failure.reason}. "
+                f"{named} gave no answer in {self.failures} {tries}; the last time it {failure.reason}{others}. "
                 "Check that it runs and how much it bears, then ask again; give more time if it is only slow",
                 self.usage,
             )
@@ -86,6 +94,8 @@ class Transport:
         self._endpoint = endpoint
         self._slots = slots
         self._policy = policy
+        self._circuit = Circuit(policy.deadline_s)
+        self._last_reason = ""
         self._timeout_s = timeout_s
         self._guard = guard
         self._named = f"{endpoint.url} (model {endpoint.model})"
@@ -130,7 +140,7 @@ class Transport:
                 found = await self._try_once(path, payload, read, tries)
                 if not isinstance(found, _Failure):
                     return found
-                pause = tries.pause(found, asyncio.get_running_loop().time(), self._named)
+                pause = tries.pause(found, asyncio.get_running_loop().time(), self._named, self._circuit.silent_since)
                 self.pausing += 1
                 try:
                     await asyncio.sleep(pause)
@@ -155,25 +165,74 @@ class Transport:
         self, path: str, payload: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries
     ) -> tuple[T, TokenUsage] | _Failure:
         epoch = await self._slots.take(again=tries.failures > 0)
+        asks = False
         try:
+            tries.start(asyncio.get_running_loop().time())
+            if self._circuit.open:
+                asks = await self._turn(tries)
             if self._guard is not None:
                 self._guard()
-            now = asyncio.get_running_loop().time()
-            tries.begin(now)
-            status, retry_after, body = await self._send(path, payload, min(self._timeout_s, tries.ends - now))
-        except (aiohttp.ClientError, TimeoutError, OSError, BadAnswer) as error:
-            return _Failure(reason_in_words(error), invalid=isinstance(error, BadAnswer))
+            tries.usage += TokenUsage(calls=1)
+            return await self._sent(path, payload, read, tries, epoch, asks)
+        except BaseException:
+            if asks:
+                self._circuit.abandoned()
+            raise
         finally:
             self._slots.give_back()
+
+    async def _turn(self, tries: _Tries) -> bool:
+        try:
+            return await self._circuit.turn(tries.ends)
+        except TimeoutError:
+            since = self._circuit.silent_since or "a moment ago"
+            raise ModelUnavailable(
+                f"{self._named} has answered nobody since {since}; the last time it {self._last_reason}. "
+                "Check that it runs, then ask again",
+                tries.usage,
+            ) from None
+
+    async def _sent(
+        self,
+        path: str,
+        payload: bytes,
+        read: Callable[[dict[str, Any]], T],
+        tries: _Tries,
+        epoch: int,
+        asks: bool,
+    ) -> tuple[T, TokenUsage] | _Failure:
+        clock = asyncio.get_running_loop().time
+        sent = clock()
+        try:
+            status, retry_after, body = await self._send(path, payload, min(self._timeout_s, tries.ends - sent))
+        except BadAnswer as error:
+            self._answered()
+            return _Failure(str(error), invalid=True)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self._slots.refused(epoch)
+            return self._failed(reason_in_words(error), asks)
         if status in _TOO_MANY:
-            self._slots.refused(epoch)
-        if status >= 500 or status in _TRY_AGAIN:
+            self._slots.refused(epoch, retry_after)
+        if status >= 500:
+            return self._failed(f"answered with status {status}", asks, retry_after)
+        self._answered()
+        if status in _TRY_AGAIN:
             return _Failure(f"answered with status {status}", retry_after)
         if status >= 300:
             tries.usage += TokenUsage(failed_calls=1)
             raise rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
-        self._slots.served(epoch)
+        self._slots.served(epoch, clock() - sent)
         return _read(body, read, tries)
+
+    def _failed(self, reason: str, asks: bool, retry_after: float | None = None) -> _Failure:
+        self._last_reason = reason
+        self._circuit.failed(asks)
+        return _Failure(reason, retry_after, asked=asks)
+
+    def _answered(self) -> None:
+        if self._circuit.answered():
+            self._slots.recovered()
 
     async def _send(self, path: str, payload: bytes, timeout_s: float) -> tuple[int, float | None, bytes]:
         timeout = aiohttp.ClientTimeout(total=max(0.001, timeout_s))

@@ -34,6 +34,6 @@ class Previewer:
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
         calls = Calls(spec, usable(seeds, spec), prompts)
-        async with await teacher.client(self._models) as client:
+        async with await teacher.client(self._models, retries=2, times=1) as client:
             teaching = Teaching("preview", spec, teacher, client, calls)
             return await asyncio.gather(*(teaching.outcome(call) for call in calls.range(0, len(calls))))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 LOCAL = "local"
 LOCAL_MODEL = "smollm2-135m-instruct"
-TRIES_SECONDS = 5
+TIMES = 5
 """All tries of a call together may take so many times what one may."""
 
 
@@ -58,14 +58,18 @@ class TeacherSpec(BaseModel):
         guard: Callable[[], None] | None = None,
         *,
         retries: int = 8,
+        times: int = TIMES,
     ) -> ModelClient:
-        """Returns a client of the model; raises FailedPrecondition where its key or its CA cannot be read."""
+        """Returns a client of the model; raises FailedPrecondition where its key or its CA cannot be read.
+
+        times: how many times the seconds of one try all tries of a call together may take.
+        """
         try:
             return ModelClient(
                 await self.endpoint(models),
                 concurrency=self.concurrency,
                 timeout_s=self.timeout_seconds,
-                deadline_s=TRIES_SECONDS * self.timeout_seconds,
+                deadline_s=times * self.timeout_seconds,
                 retries=retries,
                 recorder=recorder,
                 guard=guard,

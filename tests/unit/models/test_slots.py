@@ -54,24 +54,38 @@ async def test_a_retry_goes_before_calls_that_were_never_tried() -> None:
     assert order == ["retry", "fresh"]
 
 
-async def test_a_small_share_of_refusals_leaves_the_limit_as_it_is_though_they_come_first() -> None:
+async def round_of(slots: Slots, refused: int, retry_after: float | None = None) -> None:
+    """Fills all slots, lets so many of the requests be refused and answers the others."""
+    epochs = [await slots.take() for _ in range(slots.limit)]
+    for place, epoch in enumerate(epochs):
+        if place < refused:
+            slots.refused(epoch, retry_after)
+        else:
+            slots.served(epoch, 0.05)
+    for _ in epochs:
+        slots.give_back()
+
+
+async def test_the_limit_doubles_round_by_round_up_to_what_is_allowed() -> None:
+    slots, seen = Slots(100), []
+    for _ in range(5):
+        seen.append(slots.limit)
+        await round_of(slots, 0)
+    assert seen == [16, 32, 64, 100, 100]
+
+
+async def test_a_small_share_of_refusals_does_not_keep_the_limit_down_though_they_come_first() -> None:
     slots = Slots(64)
     for _ in range(50):
-        epochs = [await slots.take() for _ in range(64)]
-        for epoch in epochs[:8]:
-            slots.refused(epoch)
-        for epoch in epochs[8:]:
-            slots.served(epoch)
-        for _ in epochs:
-            slots.give_back()
+        await round_of(slots, slots.limit // 8)
     assert slots.limit == 64
 
 
 async def test_a_third_refused_halves_the_limit_once_for_all_that_were_under_way() -> None:
     slots = Slots(64)
-    epochs = [await slots.take() for _ in range(64)]
-    for epoch in epochs:
-        slots.refused(epoch)
+    while slots.limit < 64:
+        await round_of(slots, 0)
+    await round_of(slots, 64)
     assert slots.limit == 32
 
 
@@ -81,10 +95,28 @@ async def test_answers_bring_the_limit_back_to_where_it_began() -> None:
         slots.refused(await slots.take())
         slots.give_back()
     assert slots.limit == 1
-    for _ in range(100):
-        slots.served(await slots.take())
-        slots.give_back()
+    for _ in range(200):
+        await round_of(slots, 0)
     assert slots.limit == 8
+
+
+async def test_a_limit_that_is_not_used_does_not_grow() -> None:
+    slots = Slots(64)
+    for _ in range(500):
+        slots.served(await slots.take(), 0.05)
+        slots.give_back()
+    assert slots.limit == 16
+
+
+async def test_a_retry_after_holds_back_everybody_only_where_many_are_refused() -> None:
+    slots = Slots(64)
+    await round_of(slots, 4, retry_after=30)
+    await asyncio.wait_for(slots.take(), 0.1)
+    slots.give_back()
+    await round_of(slots, slots.limit, retry_after=0.2)
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(slots.take(), 5)
+    assert asyncio.get_running_loop().time() - began >= 0.19
 
 
 def test_no_concurrency_at_all_is_a_mistake() -> None:
