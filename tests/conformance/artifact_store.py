@@ -186,6 +186,23 @@ class ArtifactStoreConformance:
         await subject.store.delete_document(PROJECT, ABSENT)
         assert subject.keys() == []
 
+    async def test_an_alias_is_replaced_and_lies_apart_from_what_is_collected(self, subject: Subject) -> None:
+        with pytest.raises(ArtifactMissing):
+            await subject.store.read_alias(PROJECT, "champion")
+        await subject.store.put_alias(PROJECT, "champion", b"first")
+        await subject.store.put_alias(PROJECT, "champion", b"second")
+        assert await subject.store.read_alias(PROJECT, "champion") == b"second"
+        assert subject.keys() == [f"{PROJECT}/aliases/champion.json"]
+        assert [found async for found in subject.store.list(PROJECT)] == []
+        assert [found async for found in subject.store.list_documents(PROJECT)] == []
+
+    @pytest.mark.parametrize("alias", ["", "..", "a/b", "Champion", "1st", "a" * 64, "a\n"])
+    async def test_an_odd_alias_is_refused(self, subject: Subject, alias: str) -> None:
+        for call in (subject.store.put_alias(PROJECT, alias, b"{}"), subject.store.read_alias(PROJECT, alias)):
+            with pytest.raises(ArtifactInvalid, match="is not an alias"):
+                await call
+        assert subject.keys() == []
+
     async def test_a_local_file_holds_the_blob_and_a_damaged_copy_is_fetched_anew(
         self, subject: Subject, tmp_path: Path
     ) -> None:
@@ -221,7 +238,7 @@ class ArtifactStoreConformance:
 
     @pytest.mark.parametrize("digest", ODD_DIGESTS)
     async def test_an_odd_digest_is_refused_by_every_call(self, subject: Subject, tmp_path: Path, digest: str) -> None:
-        without_digest = 3
+        without_digest = 5
         for call in _every_call(subject.store, PROJECT, digest, tmp_path)[without_digest:]:
             with pytest.raises(ArtifactInvalid, match="is not a digest"):
                 await call()
@@ -237,6 +254,8 @@ def _every_call(store: ArtifactStore, project: str, digest: str, folder: Path) -
         lambda: store.put(project, CONTENT),
         lambda: first(lambda: store.list(project)),
         lambda: first(lambda: store.list_documents(project)),
+        lambda: store.put_alias(project, "champion", b"{}"),
+        lambda: store.read_alias(project, "champion"),
         lambda: store.read(project, digest),
         lambda: first(lambda: store.stream(project, digest)),
         lambda: store.fetch(project, digest, folder / "copy"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cultivar_artifacts import File, Manifest, open_store
+from cultivar_artifacts import Alias, File, Manifest, open_store, save_alias
 from cultivar_generation.teachers.errors import BadRequest
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
@@ -141,6 +141,33 @@ def test_adapters_answer_as_peft_does_beside_the_base_model(
     assert running.wait(ask([names[0], TEXT_MODEL])) == [expected[0], base]
     assert base not in expected
     assert len({tuple(texts) for texts in expected}) == 3
+
+
+def test_an_alias_is_answered_by_the_adapter_that_it_names_as_soon_as_it_is_moved(
+    running: Any, model: Any, store_folder: Path, tmp_path: Path
+) -> None:
+    names = []
+    for seed in (11, 12, 13):
+        train(model, tmp_path / str(seed), seed)
+        names.append(running.wait(put_adapter(store_folder, tmp_path / str(seed))))
+
+    async def ask(name: str) -> tuple[str, str]:
+        answer = await running.backend.chat(chat(QUESTIONS[0], model=name))
+        return answer["model"], text_of(answer)
+
+    async def promoted(adapter: str, revision: int) -> tuple[str, str]:
+        digest = adapter.rpartition("/")[2]
+        alias = Alias(project="support", alias="champion", adapter=digest, base_model=TEXT_MODEL, revision=revision)
+        await save_alias(open_store(store_folder), alias)
+        async with asyncio.timeout(10):
+            while (found := await ask("support/champion"))[0] != adapter:
+                await asyncio.sleep(0.1)
+        return found
+
+    # Of three adapters two are kept loaded, so that the alias comes back to one that had to leave.
+    for revision, adapter in enumerate([*names, names[0]], 1):
+        assert running.wait(promoted(adapter, revision)) == running.wait(ask(adapter))
+    assert len(running.loaded.backend.models) == 4
 
 
 def test_an_adapter_for_another_model_is_refused_and_the_base_goes_on(

@@ -4,6 +4,7 @@ What is named here needs no database, so that a program inside Ray can use it. C
 `cultivar_artifacts.tables`, garbage collection in `.collect`, single rows through DuckDB in `.rows`.
 """
 
+from cultivar_artifacts.aliases import Alias, load_alias, save_alias
 from cultivar_artifacts.errors import (
     ArtifactErased,
     ArtifactError,
@@ -38,6 +39,7 @@ from cultivar_artifacts.verification import Problem, verify
 __all__ = [
     "SHARD_BYTES",
     "SHARD_ROWS",
+    "Alias",
     "ArtifactErased",
     "ArtifactError",
     "ArtifactInvalid",
@@ -59,11 +61,13 @@ __all__ = [
     "Stored",
     "decode_shard",
     "encode_shard",
+    "load_alias",
     "load_manifest",
     "open_store",
     "put_shard",
     "read_shards",
     "rows_digest",
+    "save_alias",
     "split_rows",
     "verify",
     "write_shard",

@@ -11,7 +11,7 @@ from typing import TypeVar
 from cultivar_artifacts.atomic import replace_file
 from cultivar_artifacts.digests import CheckedReader, checked, measure, open_source
 from cultivar_artifacts.errors import ArtifactInvalid
-from cultivar_artifacts.store import CHUNK, Blob, Stored, is_digest, require_digest, require_project
+from cultivar_artifacts.store import CHUNK, Blob, Stored, is_digest, require_alias, require_digest, require_project
 
 T = TypeVar("T")
 _LISTED_AT_ONCE = 1000
@@ -93,6 +93,15 @@ class CheckedStore(ABC):
     def list_documents(self, project: str) -> AsyncIterator[Stored]:
         return _in_thread(self._stored(f"{require_project(project)}/manifests/", ".json"), _LISTED_AT_ONCE)
 
+    async def put_alias(self, project: str, alias: str, document: bytes) -> None:
+        key = _alias(project, alias)
+        with open_source(document) as raw:
+            await asyncio.to_thread(self._write, key, CheckedReader(raw, measure(document)))
+
+    async def read_alias(self, project: str, alias: str) -> bytes:
+        key = _alias(project, alias)
+        return await asyncio.to_thread(lambda: b"".join(self._pieces(key, CHUNK)))
+
     def _put(self, project: str, source: bytes | Path) -> Blob:
         blob = measure(source)
         key = _blob(project, blob.sha256)
@@ -114,6 +123,10 @@ def _blob(project: str, sha256: str) -> str:
 
 def _document(project: str, digest: str) -> str:
     return f"{require_project(project)}/manifests/{require_digest(digest)}.json"
+
+
+def _alias(project: str, alias: str) -> str:
+    return f"{require_project(project)}/aliases/{require_alias(alias)}.json"
 
 
 async def _in_thread(items: Iterator[T], at_once: int = 1) -> AsyncIterator[T]:

@@ -14,6 +14,7 @@ CHUNK = 1 << 20
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class ArtifactStore(Protocol):
     def list_documents(self, project: str) -> AsyncIterator[Stored]:
         """Lists the manifest documents of a project; `sha256` is the manifest's digest."""
 
+    async def put_alias(self, project: str, alias: str, document: bytes) -> None:
+        """Stores what an alias names, in place of what it named: the one kind of object here that changes."""
+
+    async def read_alias(self, project: str, alias: str) -> bytes:
+        """Reads what an alias names; raises `ArtifactMissing`. `load_alias` also checks it."""
+
 
 def require_project(project: str) -> str:
     """Gives the project back if it can be one: a lower-case letter, then up to 62 letters, digits or dashes."""
@@ -102,6 +109,26 @@ def require_digest(digest: str) -> str:
     if not is_digest(digest):
         raise ArtifactInvalid(f"{digest[:80]!r} is not a digest: it must be 64 lower-case hexadecimal digits")
     return digest
+
+
+def require_alias(alias: str) -> str:
+    """Gives the alias back if it can be one: a lower-case letter, then up to 62 letters, digits or dashes."""
+    if not _ALIAS.fullmatch(alias):
+        raise ArtifactInvalid(
+            f"{alias[:80]!r} is not an alias: use a lower-case letter, then up to 62 lower-case letters, digits or "
+            "dashes"
+        )
+    return alias
+
+
+def is_project(text: str) -> bool:
+    """Tells whether a text could name a project."""
+    return _PROJECT.fullmatch(text) is not None
+
+
+def is_alias(text: str) -> bool:
+    """Tells whether a text could be an alias; a digest never is one, for it is longer."""
+    return _ALIAS.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:

@@ -24,7 +24,7 @@ async def build(parts: Parts) -> Service:
     engine = Engine(database, {KIND: work}, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
     runs = Runs(database, KIND, "generationRuns")
     previewer = Previewer(database, parts.store, parts.models)
-    servicer = GenerationServicer(database, runs, engine, previewer, parts.models)
+    servicer = GenerationServicer(database, parts.store, runs, engine, previewer, parts.models)
     return Service(
         name=KIND,
         packages=["cultivar.generation.v1.GenerationService"],

@@ -7,6 +7,7 @@ import grpc
 from cultivar.audit.v1 import audit_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc as pb_grpc
+from cultivar_artifacts import ArtifactStore
 from cultivar_service.audit import audit_runs
 from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
@@ -21,6 +22,7 @@ from cultivar_service.runs import Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import codec, store, yields
+from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
 from cultivar_generation.preview import Previewer
 from cultivar_generation.probing import probe
@@ -32,8 +34,17 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GenerationServicer(pb_grpc.GenerationServiceServicer):
     """Decodes a request, calls, and encodes the answer."""
 
-    def __init__(self, database: Database, runs: Runs, engine: Engine, previewer: Previewer, models: Models) -> None:
+    def __init__(
+        self,
+        database: Database,
+        artifacts: ArtifactStore,
+        runs: Runs,
+        engine: Engine,
+        previewer: Previewer,
+        models: Models,
+    ) -> None:
         self._database = database
+        self._artifacts = artifacts
         self._runs = runs
         self._engine = engine
         self._previewer = previewer
@@ -143,7 +154,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def RegisterTeacher(self, request: pb.RegisterTeacherRequest, context: Context) -> pb.Teacher:
         """Registers a teacher."""
         project = project_of(request.parent, "parent")
-        teacher_id, spec = check_id(request.teacher_id, "teacher_id"), codec.decode_teacher(request.teacher)
+        teacher_id = check_id(request.teacher_id, "teacher_id")
+        spec = await own_model(self._artifacts, project, codec.decode_teacher(request.teacher))
         if not request.skip_probe:
             spec = spec.model_copy(update={"probe": await probe(spec, self._models)})
 

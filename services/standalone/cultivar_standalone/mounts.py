@@ -17,6 +17,7 @@ from cultivar_review.__main__ import build as review
 from cultivar_service.errors import StartError
 from cultivar_service.migration import Schemas
 from cultivar_service.parts import Build
+from cultivar_training.__main__ import MIGRATIONS as TRAINING
 from cultivar_training.__main__ import build as training
 
 BUILDS: dict[str, Build] = {
@@ -40,7 +41,7 @@ SCHEMAS: Schemas = {
     "generation": (GENERATION,),
     "identity": (IDENTITY,),
     "review": (REVIEW,),
-    "training": (),
+    "training": (TRAINING,),
 }
 """The schema of each service that has one, with the migrations of its own tables."""
 

@@ -1,6 +1,7 @@
 """Wiring of the training service: `python -m cultivar_training` runs it alone."""
 
 import asyncio
+from pathlib import Path
 
 from cultivar.training.v1 import training_pb2_grpc
 from cultivar_launchers import StandingRayLauncher
@@ -18,12 +19,13 @@ from cultivar_training.service import TrainingServicer
 from cultivar_training.settings import TrainingSettings
 
 KIND = "training"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
     settings = TrainingSettings.extending(parts.settings)
-    database = await parts.database(KIND)
+    database = await parts.database(KIND, MIGRATIONS)
     programs = find_programs(parts, settings)
     work = TrainingWork(parts.store, programs, settings)
     engine = Engine(database, {KIND: work}, slots=settings.training_slots, lease_seconds=settings.lease_seconds)

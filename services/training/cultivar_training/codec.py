@@ -1,11 +1,16 @@
 """Messages of training to and from its own objects."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from cultivar.training.v1 import training_pb2 as pb
+from cultivar_artifacts.errors import ArtifactInvalid
+from cultivar_artifacts.store import require_alias
 from cultivar_artifacts.tables import Committed
+from cultivar_models.weights import SHIPPED
 from cultivar_service.artifacts import artifact_digest, artifact_name
+from cultivar_service.errors import InvalidArgument
 from cultivar_service.example_codec import decode_task, encode_task
 from cultivar_service.names import resource_name
 from cultivar_service.run_codec import encode_run, encode_time
@@ -13,6 +18,7 @@ from cultivar_service.runs import FAILED, Run
 from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
+from cultivar_training import aliases
 from cultivar_training.errors import BaseModelUnknown
 from cultivar_training.plan import BASE_MODELS, DEFAULT_MODEL, REPOSITORY, RunSpec
 
@@ -83,9 +89,14 @@ def encode_training_run(run: Run) -> pb.TrainingRun:
     )
 
 
-def served_name(base_model: str, project: str, digest: str) -> str:
-    """Returns the name under which the teachers application serves a base model with an adapter."""
-    return f"{base_model}:{project}/{digest}"
+def served_name(base_model: str, project: str, adapter: str) -> str:
+    """Returns what the teachers application calls a base model with an adapter, which is a digest or an alias."""
+    return f"{base_model}:{project}/{adapter}"
+
+
+def base_model_of(run: Run) -> str:
+    """Returns the base model of the adapter that a run made."""
+    return RunSpec.model_validate(run.spec).base_model
 
 
 def encode_adapter(committed: Committed, run: Run) -> pb.Adapter:
@@ -101,4 +112,36 @@ def encode_adapter(committed: Committed, run: Run) -> pb.Adapter:
         measures=run.result.get("measures", {}),
         size=run.result.get("size", 0),
         create_time=encode_time(committed.committed_at),
+    )
+
+
+def decode_alias(alias: str) -> str:
+    """Returns an alias; raises InvalidArgument for what can be none, or would hide a shipped model."""
+    try:
+        require_alias(alias)
+    except ArtifactInvalid as error:
+        raise InvalidArgument(f"alias_id: {error}", field="alias_id") from error
+    if alias in SHIPPED:
+        raise InvalidArgument(f"{alias} is the name of a shipped model: take another alias", field="alias_id")
+    return alias
+
+
+def encode_alias(newest: aliases.Move, moves: Sequence[aliases.Move] = ()) -> pb.Alias:
+    """Returns the resource of an alias, from its newest move."""
+    return pb.Alias(
+        name=resource_name(newest.project, aliases.COLLECTION, newest.alias),
+        adapter=artifact_name(newest.project, newest.adapter),
+        model=served_name(newest.base_model, newest.project, newest.alias),
+        base_model=newest.base_model,
+        revision=newest.revision,
+        update_time=encode_time(newest.create_time),
+        moves=[
+            pb.AliasMove(
+                revision=move.revision,
+                adapter=artifact_name(move.project, move.adapter),
+                principal=move.principal,
+                create_time=encode_time(move.create_time),
+            )
+            for move in moves
+        ],
     )

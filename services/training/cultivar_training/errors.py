@@ -7,7 +7,8 @@ FailedPrecondition
 ├── RayMissing          there is no Ray to train on
 └── TrainingFailed      the program ended with an error; its sentence is the message
 NotFound
-└── AdapterUnknown
+├── AdapterUnknown
+└── AliasUnknown
 """
 
 from collections.abc import Iterable
@@ -53,3 +54,12 @@ class AdapterUnknown(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is no adapter: ListAdapters gives those of the project")
+
+
+class AliasUnknown(NotFound):
+    """No alias has that name."""
+
+    reason = "ALIAS_UNKNOWN"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no alias {name}: ListAliases gives those of the project, SetAlias makes one")

@@ -14,13 +14,15 @@ from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.errors import InvalidArgument
+from cultivar_service.idempotency import once
 from cultivar_service.names import project_of, split_name
 from cultivar_service.paging import page_size
 from cultivar_service.principal import current_principal
 from cultivar_service.runs import Runs
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_training import codec, store
-from cultivar_training.audit import audit_adapters
+from cultivar_training import aliases, codec, store
+from cultivar_training.audit import audit_adapters, audit_aliases
 from cultivar_training.errors import DatasetUnusable
 from cultivar_training.plan import RunSpec
 
@@ -98,9 +100,38 @@ class TrainingServicer(pb_grpc.TrainingServiceServicer):
         adapters = [codec.encode_adapter(*adapter) for adapter in page.items]
         return pb.ListAdaptersResponse(adapters=adapters, next_page_token=page.next_page_token)
 
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.Alias:
+        """Makes an alias name an adapter."""
+        project, alias = project_of(request.parent, "parent"), codec.decode_alias(request.alias_id)
+        digest = artifact_digest(project, request.adapter, "adapter")
+
+        async def effect(connection: AsyncConnection) -> pb.Alias:
+            _, run = await store.get_adapter(connection, project, digest)
+            base_model = codec.base_model_of(run)
+            principal = current_principal.get()
+            place = project, alias, digest, base_model
+            return codec.encode_alias(await aliases.set_alias(connection, self._artifacts, principal, *place))
+
+        return await once(self._database, request, pb.Alias, effect)
+
+    async def GetAlias(self, request: pb.GetAliasRequest, context: Context) -> pb.Alias:
+        """Returns an alias."""
+        name = split_name(request.name, aliases.COLLECTION)
+        async with self._database.begin() as connection:
+            newest = await aliases.get_alias(connection, *name)
+            return codec.encode_alias(newest, await aliases.list_moves(connection, *name))
+
+    async def ListAliases(self, request: pb.ListAliasesRequest, context: Context) -> pb.ListAliasesResponse:
+        """Lists the aliases of a project."""
+        project = project_of(request.parent, "parent")
+        async with self._database.begin() as connection:
+            found = await aliases.list_aliases(connection, project)
+        return pb.ListAliasesResponse(aliases=[codec.encode_alias(newest) for newest in found])
+
     async def Audit(self, request: audit_pb2.AuditRequest, context: Context) -> audit_pb2.AuditReport:
         """Checks what the service holds of a project."""
         project = project_of(request.parent, "parent")
         findings = await audit_runs(self._database, project)
         findings += await audit_adapters(self._database, self._artifacts, project)
+        findings += await audit_aliases(self._database, self._artifacts, project)
         return encode_report("training", findings)

@@ -72,14 +72,27 @@ class Adapters:
         yield
 
 
+class Aliases:
+    def __init__(self) -> None:
+        self.named = {"p/champion": DIGEST}
+
+    async def digest(self, project: str, alias: str) -> str:
+        return self.named[f"{project}/{alias}"]
+
+
+@pytest.fixture
+def aliases() -> Aliases:
+    return Aliases()
+
+
 @pytest.fixture
 def queue(tiny_decoder: Decoder, tiny_tokens: Tokens) -> Queue:
     return Queue(tiny_decoder, tiny_tokens)
 
 
 @pytest.fixture
-def backend(queue: Queue, tiny_tokens: Tokens) -> Backend:
-    return Backend(queue, Adapters(), tiny_tokens, "m", "e", context=60, default_tokens=6, largest_score=100)
+def backend(queue: Queue, aliases: Aliases, tiny_tokens: Tokens) -> Backend:
+    return Backend(queue, Adapters(), aliases, tiny_tokens, "m", "e", context=60, default_tokens=6, largest_score=100)
 
 
 def chat(text: str = "hi", **fields: Any) -> ChatRequest:
@@ -165,7 +178,7 @@ async def test_more_tokens_to_score_than_the_bound_are_refused(backend: Backend)
         await backend.complete(completion(["x" * 40] * 3, echo=True, max_tokens=0, logprobs=1))
 
 
-@pytest.mark.parametrize("model", ["other", "e", "m:p", f"m:{DIGEST}", "m:p/short", f"m:/{DIGEST}", f"e:p/{DIGEST}"])
+@pytest.mark.parametrize("model", ["other", "e", "m:p", f"m:{DIGEST}", f"m:/{DIGEST}", f"e:p/{DIGEST}"])
 async def test_an_unknown_model_is_not_found(backend: Backend, model: str) -> None:
     with pytest.raises(UnknownModel):
         await backend.chat(chat(model=model))
@@ -277,3 +290,21 @@ async def test_a_stream_that_is_let_go_of_drops_its_work_and_its_adapter(backend
     assert not any(future.cancelled() for future in queue.futures)
     await stream.held.aclose()
     assert all(future.cancelled() for future in queue.futures)
+
+
+@pytest.mark.parametrize("model", ["p/champion", "m:p/champion"])
+async def test_an_alias_is_answered_by_what_it_names_now_and_the_answer_says_which_adapter_that_was(
+    backend: Backend, queue: Queue, aliases: Aliases, model: str
+) -> None:
+    assert (await backend.chat(chat(model=model)))["model"] == f"m:p/{DIGEST}"
+    aliases.named["p/champion"] = "1" * 64
+    assert (await backend.complete(completion(model=model)))["model"] == f"m:p/{'1' * 64}"
+    chunks = await chunks_of(await backend.stream_chat(chat(model=model, stream=True)))
+    assert {chunk["model"] for chunk in chunks} == {f"m:p/{'1' * 64}"}
+    assert [adapter for _, adapter in queue.keys] == [f"p/{DIGEST}", f"p/{'1' * 64}", f"p/{'1' * 64}"]
+
+
+@pytest.mark.parametrize("model", ["champion", "other:p/champion", "m:P/champion", "m:p/Champion", "m:p", "m:", "e"])
+async def test_what_is_neither_a_model_nor_a_name_of_an_adapter_is_not_found(backend: Backend, model: str) -> None:
+    with pytest.raises(UnknownModel, match="PROJECT/ALIAS"):
+        await backend.chat(chat(model=model))

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol, TypeVar
 
-from cultivar_artifacts.store import is_digest
+from cultivar_artifacts.store import is_alias, is_digest, is_project
 
 from cultivar_generation.teachers import answers
 from cultivar_generation.teachers.chunks import chat_chunks, completion_chunks
@@ -39,6 +39,13 @@ class Adapters(Protocol):
         """Keeps an adapter loaded for a while."""
 
 
+class Aliases(Protocol):
+    """Knows what aliases name; the alias book is one."""
+
+    async def digest(self, project: str, alias: str) -> str:
+        """Gives the digest of the adapter that an alias names now."""
+
+
 class Backend:
     """Answers requests for one text model, its adapters, and one embedding model.
 
@@ -50,6 +57,7 @@ class Backend:
         self,
         queue: Queue,
         adapters: Adapters,
+        aliases: Aliases,
         tokens: Tokens,
         text_model: str,
         embedding_model: str,
@@ -59,6 +67,7 @@ class Backend:
     ) -> None:
         self._queue = queue
         self._adapters = adapters
+        self._aliases = aliases
         self._tokens = tokens
         self._text_model = text_model
         self._embedding_model = embedding_model
@@ -138,17 +147,19 @@ class Backend:
 
     @asynccontextmanager
     async def _adapter(self, model: str) -> AsyncIterator[str | None]:
-        base, colon, name = model.partition(":")
-        if base != self._text_model or model == self._embedding_model:
-            raise UnknownModel(self._not_served("makes texts"))
-        if not colon:
+        """Keeps what a name means at this moment loaded: the base model, an adapter, or what an alias names."""
+        if model == self._text_model:
             yield None
             return
-        project, slash, digest = name.partition("/")
-        if not slash or not is_digest(digest) or not project:
-            raise UnknownModel(f"an adapter is named {self._text_model}:PROJECT/DIGEST, with the manifest's 64 digits")
-        async with self._adapters.using(name):
-            yield name
+        project, _, named = model.removeprefix(f"{self._text_model}:").partition("/")
+        if model == self._embedding_model or not is_project(project) or not (is_digest(named) or is_alias(named)):
+            raise UnknownModel(
+                f"{self._not_served('makes texts')}; an adapter is named {self._text_model}:PROJECT/DIGEST, with the "
+                "manifest's 64 digits, and an alias PROJECT/ALIAS"
+            )
+        digest = named if is_digest(named) else await self._aliases.digest(project, named)
+        async with self._adapters.using(f"{project}/{digest}"):
+            yield f"{project}/{digest}"
 
     def _answering(self, adapter: str | None) -> str:
         """Names what answers: the base model, or it with the adapter's digest, whatever name was asked for."""

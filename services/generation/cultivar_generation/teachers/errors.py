@@ -89,10 +89,12 @@ class EngineFailed(TeacherError):
 
 
 class StoreDown(TeacherError):
-    """Says that an adapter cannot be fetched for now."""
+    """Says that an adapter, or what an alias names, cannot be fetched for now."""
 
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("the artifact store does not answer, so no adapter can be fetched: ask again", "store_down")
+        super().__init__(
+            "the artifact store does not answer: adapters and aliases cannot be read, ask again", "store_down"
+        )
         self.retry_after_s = 5

@@ -21,6 +21,7 @@ from cultivar_models.weights import (
 
 from cultivar_generation.teachers.adapter_shelf import AdapterShelf
 from cultivar_generation.teachers.adapters import AdapterSwitch
+from cultivar_generation.teachers.alias_book import AliasBook
 from cultivar_generation.teachers.backend import Backend
 from cultivar_generation.teachers.decoder import Decoder, require_supported
 from cultivar_generation.teachers.embedding_lane import Embedder, EmbeddingLane
@@ -67,8 +68,9 @@ def load(settings: TeacherSettings) -> Loaded:
         begin=lambda: torch.set_num_threads(settings.threads),
     )
     shelf = AdapterShelf(engine, switch, lambda: _store(settings), settings.adapters)
+    aliases = AliasBook(lambda: _store(settings), settings.served_name, settings.alias_seconds)
     context = min(settings.context, decoder.context, settings.row_tokens)
-    backend = Backend(engine, shelf, tokens, settings.served_name, settings.embedding_model, context)
+    backend = Backend(engine, shelf, aliases, tokens, settings.served_name, settings.embedding_model, context)
     engine.start()
     return Loaded(engine, backend)
 

@@ -36,6 +36,9 @@ class TeacherSettings(BaseModel):
     key_file: str = Field("", description="a file with the bearer key; empty: CULTIVAR_TEACHERS_KEY holds it")
     cache: str = Field("", description="the folder for unpacked weights; empty: ~/.cache/cultivar")
     adapters: int = Field(4, ge=1, le=64, description="how many adapters are kept loaded at once")
+    alias_seconds: float = Field(
+        2.0, ge=0, le=60, description="how long an alias may still answer with what it named before it was moved"
+    )
     replicas: int = Field(1, ge=1, le=256, description="how many processes serve")
     replica_cpus: float = Field(1.0, ge=0, description="the logical CPUs that Ray sets aside for each process")
     replica_gpus: float = Field(0.0, ge=0, description="the GPUs that Ray sets aside for each process")

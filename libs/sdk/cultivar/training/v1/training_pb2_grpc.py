@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class TrainingServiceStub:
-    """Owns training runs and adapters.
+    """Owns training runs, adapters and aliases.
     """
 
     def __init__(self, channel):
@@ -71,6 +71,21 @@ class TrainingServiceStub:
                 request_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersRequest.SerializeToString,
                 response_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersResponse.FromString,
                 _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/cultivar.training.v1.TrainingService/SetAlias',
+                request_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.Alias.FromString,
+                _registered_method=True)
+        self.GetAlias = channel.unary_unary(
+                '/cultivar.training.v1.TrainingService/GetAlias',
+                request_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.GetAliasRequest.SerializeToString,
+                response_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.Alias.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/cultivar.training.v1.TrainingService/ListAliases',
+                request_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
         self.Audit = channel.unary_unary(
                 '/cultivar.training.v1.TrainingService/Audit',
                 request_serializer=cultivar_dot_audit_dot_v1_dot_audit__pb2.AuditRequest.SerializeToString,
@@ -79,7 +94,7 @@ class TrainingServiceStub:
 
 
 class TrainingServiceServicer:
-    """Owns training runs and adapters.
+    """Owns training runs, adapters and aliases.
     """
 
     def CreateTrainingRun(self, request, context):
@@ -131,6 +146,28 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAlias(self, request, context):
+        """Makes an alias name an adapter, in place of the one that it named; within seconds the teachers application answers
+        under the alias with this adapter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlias(self, request, context):
+        """Returns an alias with its moves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists the aliases of a project by name, without their moves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Audit(self, request, context):
         """Checks what the service holds of a project.
         """
@@ -176,6 +213,21 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     request_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersRequest.FromString,
                     response_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersResponse.SerializeToString,
             ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.SetAliasRequest.FromString,
+                    response_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.Alias.SerializeToString,
+            ),
+            'GetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlias,
+                    request_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.GetAliasRequest.FromString,
+                    response_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.Alias.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesRequest.FromString,
+                    response_serializer=cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesResponse.SerializeToString,
+            ),
             'Audit': grpc.unary_unary_rpc_method_handler(
                     servicer.Audit,
                     request_deserializer=cultivar_dot_audit_dot_v1_dot_audit__pb2.AuditRequest.FromString,
@@ -190,7 +242,7 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService:
-    """Owns training runs and adapters.
+    """Owns training runs, adapters and aliases.
     """
 
     @staticmethod
@@ -372,6 +424,87 @@ class TrainingService:
             '/cultivar.training.v1.TrainingService/ListAdapters',
             cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersRequest.SerializeToString,
             cultivar_dot_training_dot_v1_dot_training__pb2.ListAdaptersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.training.v1.TrainingService/SetAlias',
+            cultivar_dot_training_dot_v1_dot_training__pb2.SetAliasRequest.SerializeToString,
+            cultivar_dot_training_dot_v1_dot_training__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.training.v1.TrainingService/GetAlias',
+            cultivar_dot_training_dot_v1_dot_training__pb2.GetAliasRequest.SerializeToString,
+            cultivar_dot_training_dot_v1_dot_training__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.training.v1.TrainingService/ListAliases',
+            cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesRequest.SerializeToString,
+            cultivar_dot_training_dot_v1_dot_training__pb2.ListAliasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrainingServiceStub:
-    """Owns training runs and adapters."""
+    """Owns training runs, adapters and aliases."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -48,12 +48,20 @@ class TrainingServiceStub:
     """Returns an adapter."""
     ListAdapters: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListAdaptersRequest, _training_pb2.ListAdaptersResponse]
     """Lists the adapters of a project, the newest first."""
+    SetAlias: _grpc.UnaryUnaryMultiCallable[_training_pb2.SetAliasRequest, _training_pb2.Alias]
+    """Makes an alias name an adapter, in place of the one that it named; within seconds the teachers application answers
+    under the alias with this adapter.
+    """
+    GetAlias: _grpc.UnaryUnaryMultiCallable[_training_pb2.GetAliasRequest, _training_pb2.Alias]
+    """Returns an alias with its moves."""
+    ListAliases: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListAliasesRequest, _training_pb2.ListAliasesResponse]
+    """Lists the aliases of a project by name, without their moves."""
     Audit: _grpc.UnaryUnaryMultiCallable[_audit_pb2.AuditRequest, _audit_pb2.AuditReport]
     """Checks what the service holds of a project."""
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
-    """Owns training runs and adapters."""
+    """Owns training runs, adapters and aliases."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTrainingRun: _aio.UnaryUnaryMultiCallable[_training_pb2.CreateTrainingRunRequest, _training_pb2.TrainingRun]  # type: ignore[assignment]
@@ -70,11 +78,19 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Returns an adapter."""
     ListAdapters: _aio.UnaryUnaryMultiCallable[_training_pb2.ListAdaptersRequest, _training_pb2.ListAdaptersResponse]  # type: ignore[assignment]
     """Lists the adapters of a project, the newest first."""
+    SetAlias: _aio.UnaryUnaryMultiCallable[_training_pb2.SetAliasRequest, _training_pb2.Alias]  # type: ignore[assignment]
+    """Makes an alias name an adapter, in place of the one that it named; within seconds the teachers application answers
+    under the alias with this adapter.
+    """
+    GetAlias: _aio.UnaryUnaryMultiCallable[_training_pb2.GetAliasRequest, _training_pb2.Alias]  # type: ignore[assignment]
+    """Returns an alias with its moves."""
+    ListAliases: _aio.UnaryUnaryMultiCallable[_training_pb2.ListAliasesRequest, _training_pb2.ListAliasesResponse]  # type: ignore[assignment]
+    """Lists the aliases of a project by name, without their moves."""
     Audit: _aio.UnaryUnaryMultiCallable[_audit_pb2.AuditRequest, _audit_pb2.AuditReport]  # type: ignore[assignment]
     """Checks what the service holds of a project."""
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns training runs and adapters."""
+    """Owns training runs, adapters and aliases."""
 
     @_abc_1.abstractmethod
     def CreateTrainingRun(
@@ -131,6 +147,32 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.ListAdaptersResponse, _abc.Awaitable[_training_pb2.ListAdaptersResponse]]:
         """Lists the adapters of a project, the newest first."""
+
+    @_abc_1.abstractmethod
+    def SetAlias(
+        self,
+        request: _training_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.Alias, _abc.Awaitable[_training_pb2.Alias]]:
+        """Makes an alias name an adapter, in place of the one that it named; within seconds the teachers application answers
+        under the alias with this adapter.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlias(
+        self,
+        request: _training_pb2.GetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.Alias, _abc.Awaitable[_training_pb2.Alias]]:
+        """Returns an alias with its moves."""
+
+    @_abc_1.abstractmethod
+    def ListAliases(
+        self,
+        request: _training_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.ListAliasesResponse, _abc.Awaitable[_training_pb2.ListAliasesResponse]]:
+        """Lists the aliases of a project by name, without their moves."""
 
     @_abc_1.abstractmethod
     def Audit(
