@@ -10,7 +10,7 @@ from cultivar_generation.strategies import STRATEGIES, Plan
 from cultivar_generation.strategies.choosing import alike, choose
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
-from cultivar_records import TaskKind, TaskSpec
+from cultivar_records import Example, Score, TaskKind, TaskSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def test_labels_take_turns_and_a_prompt_shows_one_label_alone() -> None:
     assert all({seed.label for seed in plan.seeds} == {plan.variables["label"]} for plan in plans)
 
 
-@pytest.mark.parametrize("rule", ["random", "nearest", "diverse"])
+@pytest.mark.parametrize("rule", ["random", "nearest", "diverse", "best-reviewed"])
 def test_the_same_number_and_generator_plan_the_same_call(rule: str) -> None:
     config = ExpandConfig.model_validate({"choose": rule, "shots": 2})
     first, second = (Expand().plan(5, seeds(), TASK, config, Random("a")) for _ in range(2))
@@ -41,6 +41,31 @@ def test_the_nearest_seeds_are_more_alike_than_the_most_diverse(number: int) -> 
     near, far = (choose(rule, pool, 2, Random(number)) for rule in ("nearest", "diverse"))
     assert alike(near[0], near[1]) >= alike(far[0], far[1])
     assert len({seed.id for seed in (*choose("diverse", pool, 4, Random(number)),)}) == 4
+
+
+@given(st.lists(st.none() | st.integers(1, 5), min_size=4, max_size=40), st.integers(1, 8), st.integers(0, 1000))
+def test_the_best_reviewed_seeds_are_shown_before_others_and_those_without_a_score_last(
+    scores: list[int | None], count: int, number: int
+) -> None:
+    pool = [reviewed(seed, score) for seed, score in zip(seeds(10), scores, strict=False)]
+    shown = choose("best-reviewed", pool, count, Random(number))
+    ranks = [seed.provenance.mean_score or 0 for seed in shown]
+    assert sorted(ranks) == sorted((score or 0 for score in scores), reverse=True)[: len(shown)][::-1]
+    assert len({seed.id for seed in shown}) == len(shown) == min(count, len(pool))
+    if count < len(pool):
+        assert ranks == sorted(ranks)
+
+
+def reviewed(seed: Example, score: int | None) -> Example:
+    """A seed with one score in each of two criteria, or with none."""
+    scores = () if score is None else tuple(Score(criterion=name, score=score) for name in ("accuracy", "tone"))
+    return seed.model_copy(update={"provenance": seed.provenance.model_copy(update={"scores": scores})})
+
+
+def test_equally_reviewed_seeds_take_turns() -> None:
+    pool = [reviewed(seed, 5 if place < 5 else 2) for place, seed in enumerate(seeds(5))]
+    shown = {seed.id for number in range(40) for seed in choose("best-reviewed", pool, 2, Random(number))}
+    assert shown == {seed.id for seed in pool[:5]}
 
 
 @pytest.mark.parametrize(

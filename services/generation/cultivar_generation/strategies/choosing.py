@@ -1,4 +1,4 @@
-"""Which seeds a prompt shows: at random, those nearest to one that is drawn, or those most unlike each other.
+"""Which seeds a prompt shows: at random, nearest to one that is drawn, most unlike each other, or best reviewed.
 
 Likeness is that of words (Jaccard over a text's distinct words): it needs no model, and is the same everywhere.
 """
@@ -11,7 +11,7 @@ from typing import Literal
 from cultivar_records import Example
 from cultivar_texts import jaccard, words
 
-Rule = Literal["random", "nearest", "diverse"]
+Rule = Literal["random", "nearest", "diverse", "best-reviewed"]
 MOST_LOOKED_AT = 256
 
 
@@ -24,6 +24,8 @@ def choose(rule: Rule, seeds: Sequence[Example], count: int, random: Random) -> 
     if rule == "random" or count == len(seeds):
         return tuple(random.sample(seeds, count))
     pool = random.sample(seeds, min(MOST_LOOKED_AT, len(seeds)))
+    if rule == "best-reviewed":
+        return best_reviewed(pool, count)
     chosen, rest = [pool[0]], pool[1:]
     nearness = [alike(seed, pool[0]) for seed in rest]
     if rule == "nearest":
@@ -36,6 +38,16 @@ def choose(rule: Rule, seeds: Sequence[Example], count: int, random: Random) -> 
         nearness.pop(farthest)
         nearness = [max(near, alike(seed, chosen[-1])) for near, seed in zip(nearness, rest, strict=True)]
     return tuple(chosen)
+
+
+def best_reviewed(pool: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Returns those with the highest mean score of their reviews; the best stands last, where a model heeds it most.
+
+    Seeds without scores come after all that have some: of these a person said how good they are, of those nobody did.
+    Equals stay in the order of the pool, which is drawn at random.
+    """
+    ranked = sorted(pool, key=lambda seed: seed.provenance.mean_score or 0.0, reverse=True)
+    return tuple(reversed(ranked[:count]))
 
 
 def alike(first: Example, second: Example) -> float:

@@ -30,7 +30,9 @@ class ExpandConfig(StrategyConfig):
     shots: int = Field(8, ge=1, le=32, description="Seeds that a prompt shows, fewer where a label has fewer.")
     per_call: int = Field(4, ge=1, le=16, description="New examples that one call is asked for.")
     choose: Rule = Field(
-        "random", description="Which seeds a prompt shows: random, nearest to one drawn, or most diverse among them."
+        "random",
+        description="Which seeds a prompt shows: random, nearest to one drawn, most diverse among them, or best-reviewed: "
+        "those with the highest mean score of their reviews, as accepted examples have it, and seeds without one last.",
     )
     guidelines: dict[str, str] = Field({}, description="What belongs to a label, in a sentence or two, for each label.")
     answers: Literal["write", "leave"] = Field(
