@@ -3,6 +3,7 @@
 from cultivar_statistics.metrics import METRICS, Confusion, accuracy, confusion_matrix, macro_f1
 from cultivar_statistics.proportions import (
     McNemar,
+    difference,
     discordance,
     mcnemar,
     minimum_detectable_gain,
@@ -21,6 +22,7 @@ __all__ = [
     "accuracy",
     "bootstrap",
     "confusion_matrix",
+    "difference",
     "discordance",
     "macro_f1",
     "mcnemar",

@@ -33,6 +33,19 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Estimate:
     return Estimate(share, low, high, level)
 
 
+def difference(successes: int, trials: int, other_successes: int, other_trials: int, level: float = 0.95) -> Estimate:
+    """Estimates how much larger one share is than another, of other rows, with the interval of Newcombe.
+
+    Newcombe (1998), "Interval estimation for the difference between independent proportions", method 10: Wilson's
+    intervals of both, put together. Raises ValueError as `wilson` does.
+    """
+    first, second = wilson(successes, trials, level), wilson(other_successes, other_trials, level)
+    value = first.value - second.value
+    below = math.hypot(first.value - first.low, second.high - second.value)
+    above = math.hypot(first.high - first.value, second.value - second.low)
+    return Estimate(value, value - below, value + above, level)
+
+
 def mcnemar(truth: Labels, first: Labels, second: Labels) -> McNemar:
     """Tests whether two models are right equally often on the same rows, by the exact binomial test.
 

@@ -20,6 +20,7 @@ class Review:
 
     def __init__(self, peers: Peers, store: ArtifactStore, models: Models) -> None:
         self._queues = peers.queues
+        self._generation = peers.generation
         self._store = store
         self._models = models
         self._stand_ins: dict[str, StandIn] = {}
@@ -46,18 +47,21 @@ class Review:
         """Returns the queue, closed once all of it is reviewed or somebody decided to go on with what there is."""
         child = await self._queues.get(stage.child)
         if child.state == "SUCCEEDED":
-            return await self._ended(stage, child)
+            return await self._ended(round_, stage, child)
         if round_.config.review.by == "stand-in" and child.result["reviewed"] < child.result["tasks"]:
             await self._stand_in_reviews(round_, stage)
             child = await self._queues.get(stage.child)
         gate = round_.gates.get(round_.gate)
         decided = gate is not None and gate.decision == "GO_ON"
         if decided or child.result["reviewed"] == child.result["tasks"]:
-            return await self._ended(stage, await self._queues.close(stage.child))
+            return await self._ended(round_, stage, await self._queues.close(stage.child))
         return seen(round_, child)
 
-    async def _ended(self, stage: Stage, child: Child) -> Child:
+    async def _ended(self, round_: Round, stage: Stage, child: Child) -> Child:
+        """Returns the closed queue with what its reviews say, once generation has taken it down for its prompts."""
         self._stand_ins.pop(stage.child, None)
+        if "reviews" in child.artifacts:
+            await self._generation.record(round_.parent, child.artifacts["reviews"])
         report = await self._queues.report(stage.child)
         return dataclasses.replace(child, result={**child.result, **report})
 

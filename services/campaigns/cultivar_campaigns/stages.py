@@ -116,6 +116,7 @@ class Filter(Following):
     def __init__(self, peers: Peers) -> None:
         super().__init__(peers.filtering)
         self._filtering = peers.filtering
+        self._generation = peers.generation
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the filter run; validation is kept apart like held-out, for training refuses what is in both."""
@@ -129,6 +130,13 @@ class Filter(Following):
             held_out=round_.imported("held_out", "validation"),
         )
         return await self._filtering.create(round_.parent, order, request_id)
+
+    async def look(self, round_: Round, stage: Stage) -> Child:
+        """Returns the filter run, once generation has taken down what it says of prompts."""
+        child = await super().look(round_, stage)
+        if child.state == "SUCCEEDED":
+            await self._generation.record(round_.parent, child.artifacts["verdicts"])
+        return child
 
 
 class Dataset(Following):

@@ -1,6 +1,6 @@
 """Messages of generation to and from its own objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from difflib import unified_diff
@@ -22,6 +22,7 @@ from cultivar_generation.budget import Budget
 from cultivar_generation.checking import check_prompt, try_template
 from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
+from cultivar_generation.outcomes import PromptOutcome
 from cultivar_generation.plan import RunSpec, Use
 from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import OTHER_DEFAULTS, STRATEGIES, Strategy
@@ -205,6 +206,34 @@ def encode_yield(project: str, name: str, one: Yield) -> pb.PromptYield:
         counts=one.counts,
         reasons=one.reasons,
         update_time=encode_time(one.update_time),
+    )
+
+
+def encode_prompt_report(
+    project: str, name: str, found: Sequence[Yield], said: Sequence[PromptOutcome], versions: Sequence[Prompt]
+) -> pb.PromptReport:
+    """Returns what the versions of a prompt gave, and what filters and reviewers said of it."""
+    return pb.PromptReport(
+        yields=[encode_yield(project, name, one) for one in found],
+        outcomes=[encode_outcome(project, one) for one in said],
+        prompts=[encode_prompt(project, version) for version in versions],
+    )
+
+
+def encode_outcome(project: str, one: PromptOutcome) -> pb.PromptOutcome:
+    """Returns what one artifact says of the candidates of one version."""
+    scores = [
+        pb.MeanScore(criterion=criterion, mean=total / number, reviews=number)
+        for criterion, (total, number) in sorted(one.scores.items())
+    ]
+    return pb.PromptOutcome(
+        prompt=resource_name(project, "prompts", f"{one.name}@{one.version}"),
+        source=one.source,
+        artifact=artifact_name(project, one.artifact),
+        counts=one.counts,
+        reasons=one.reasons,
+        scores=scores,
+        time=encode_time(one.time),
     )
 
 

@@ -7,7 +7,8 @@ NotFound
 ├── PromptUnknown
 └── TeacherUnknown
 FailedPrecondition
-└── SeedsUnusable      the seeds are empty, or lack what the task needs
+├── SeedsUnusable      the seeds are empty, or lack what the task needs
+└── OutcomesUnusable   an artifact says nothing of candidates
 """
 
 from collections.abc import Iterable
@@ -59,3 +60,9 @@ class SeedsUnusable(FailedPrecondition):
     """The seeds cannot be used for the task."""
 
     reason = "SEEDS_UNUSABLE"
+
+
+class OutcomesUnusable(FailedPrecondition):
+    """An artifact holds neither verdicts nor reviews."""
+
+    reason = "OUTCOMES_UNUSABLE"

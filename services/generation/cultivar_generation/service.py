@@ -21,7 +21,9 @@ from cultivar_service.principal import current_principal
 from cultivar_service.runs import Runs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_generation import codec, store, yields
+from cultivar_generation import codec, outcomes, store, yields
+from cultivar_generation.amending import amend
+from cultivar_generation.learning import Learner
 from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
 from cultivar_generation.preview import Previewer
@@ -49,6 +51,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._engine = engine
         self._previewer = previewer
         self._models = models
+        self._learner = Learner(database, artifacts)
 
     async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
         """Creates a generation run."""
@@ -149,7 +152,34 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         async with self._database.begin() as connection:
             prompt = await store.get_prompt(connection, project, name)
             found = await yields.list_yields(connection, project, prompt.name)
-        return pb.PromptReport(yields=[codec.encode_yield(project, prompt.name, one) for one in found])
+            said = await outcomes.list_outcomes(connection, project, prompt.name)
+            numbers = sorted({one.version for one in found} | {one.version for one in said}, reverse=True)
+            names = [f"{prompt.name}@{number}" for number in numbers]
+            versions = [await store.get_prompt(connection, project, one) for one in names]
+        return codec.encode_prompt_report(project, prompt.name, found, said, versions)
+
+    async def RecordPromptOutcomes(
+        self, request: pb.RecordPromptOutcomesRequest, context: Context
+    ) -> pb.RecordPromptOutcomesResponse:
+        """Takes down what filters or reviewers said of candidates."""
+        project = project_of(request.parent, "parent")
+        found = await self._learner.learn(current_principal.get(), project, request.artifact)
+        return pb.RecordPromptOutcomesResponse(outcomes=[codec.encode_outcome(project, one) for one in found])
+
+    async def AmendPrompt(self, request: pb.AmendPromptRequest, context: Context) -> pb.PromptDiff:
+        """Makes the next version of a prompt out of one and a finding."""
+        project, name = split_name(request.name, "prompts")
+
+        async def effect(connection: AsyncConnection) -> pb.PromptDiff:
+            before = await store.get_prompt(connection, project, name)
+            amended = amend(before, request.finding, request.instruction)
+            if request.validate_only:
+                made = await store.numbered(connection, project, amended)
+            else:
+                made = await store.add_prompt(connection, current_principal.get(), project, amended)
+            return codec.encode_diff(project, before, made)
+
+        return await once(self._database, request, pb.PromptDiff, effect)
 
     async def RegisterTeacher(self, request: pb.RegisterTeacherRequest, context: Context) -> pb.Teacher:
         """Registers a teacher."""

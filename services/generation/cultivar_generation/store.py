@@ -52,12 +52,18 @@ async def add_prompt(connection: AsyncConnection, principal: Principal, project:
         return newest
     if prompt.parent:
         await get_prompt(connection, project, prompt.parent)
-    made = dataclasses.replace(prompt, version=newest.version + 1 if newest is not None else 1)
+    made = await numbered(connection, project, prompt)
     values = {**dataclasses.asdict(made), "project": project, "digest": made.digest}
     await connection.execute(sa.insert(prompts).values(values))
     resource = f"projects/{project}/prompts/{made.versioned_name}"
     await record_change(connection, principal, project, "create prompt", resource)
     return made
+
+
+async def numbered(connection: AsyncConnection, project: str, prompt: Prompt) -> Prompt:
+    """Returns a prompt with the number that it would have as the next version."""
+    newest = await find_newest(connection, project, prompt.name)
+    return dataclasses.replace(prompt, version=newest.version + 1 if newest is not None else 1)
 
 
 async def find_newest(connection: AsyncConnection, project: str, name: str) -> Prompt | None:
@@ -69,15 +75,21 @@ async def find_newest(connection: AsyncConnection, project: str, name: str) -> P
 
 async def get_prompt(connection: AsyncConnection, project: str, versioned_name: str) -> Prompt:
     """Returns a version of a prompt, or the newest where the name has no `@`; raises PromptUnknown."""
+    prompt = await find_prompt(connection, project, versioned_name)
+    if prompt is None:
+        raise PromptUnknown(f"projects/{project}/prompts/{versioned_name}")
+    return prompt
+
+
+async def find_prompt(connection: AsyncConnection, project: str, versioned_name: str) -> Prompt | None:
+    """Returns a version of a prompt, or the newest where the name has no `@`; None where there is none."""
     name, _, version = versioned_name.partition("@")
     prompt = await find_newest(connection, project, name)
     if version and prompt is not None and str(prompt.version) != version:
         own = prompts.c.project == project, prompts.c.name == name, sa.cast(prompts.c.version, sa.Text) == version
         row = (await connection.execute(sa.select(prompts).where(*own))).mappings().first()
         of_ours = {str(one.version): one for one in SHIPPED.get(name, {}).values()}
-        prompt = read_prompt(row) if row is not None else of_ours.get(version)
-    if prompt is None:
-        raise PromptUnknown(f"projects/{project}/prompts/{versioned_name}")
+        return read_prompt(row) if row is not None else of_ours.get(version)
     return prompt
 
 

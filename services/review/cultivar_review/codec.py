@@ -14,6 +14,7 @@ from cultivar_service.run_codec import encode_time
 from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
+from cultivar_review.findings import Finding, Findings
 from cultivar_review.queues import Counts, Criterion, Queue, QueueSpec
 from cultivar_review.report import Report, Share
 from cultivar_review.reviews import Decision, Kind, Review, Reviewed
@@ -200,6 +201,7 @@ def encode_report(queue: Queue, counts: Counts, report: Report) -> pb.QueueRepor
         acceptance=encode_share(report.acceptance),
         by_label=[encode_share(share) for share in report.by_label],
         by_strategy=[encode_share(share) for share in report.by_strategy],
+        by_prompt=[encode_share(share) for share in report.by_prompt],
         scores=[encode_scores(criterion, given) for criterion, given in report.scores.items()],
         tags=report.tags,
         reviewers=[
@@ -215,6 +217,24 @@ def encode_report(queue: Queue, counts: Counts, report: Report) -> pb.QueueRepor
         ],
         median_seconds=report.median_seconds,
     )
+
+
+def encode_findings(findings: Findings) -> pb.ListFindingsResponse:
+    """Returns what the reviews of a queue show."""
+    return pb.ListFindingsResponse(
+        findings=[encode_finding(finding) for finding in findings.found],
+        reviewed=findings.reviewed,
+        compared=findings.compared,
+        too_few=findings.too_few,
+    )
+
+
+def encode_finding(finding: Finding) -> pb.Finding:
+    """Returns one finding."""
+    fields = ("dimension", "key", "reviewed", "declined", "others_reviewed", "others_declined", "difference", "low")
+    more = ("high", "few", "tasks", "sentence")
+    given = {name: getattr(finding, name) for name in (*fields, *more)}
+    return pb.Finding(**given, by_prompt=[encode_share(share) for share in finding.by_prompt])
 
 
 def encode_scores(criterion: str, given: Sequence[int]) -> pb.ScoreSummary:

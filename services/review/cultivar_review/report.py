@@ -46,6 +46,7 @@ class Report:
     acceptance: Share
     by_label: list[Share]
     by_strategy: list[Share]
+    by_prompt: list[Share]
     scores: dict[str, list[int]]
     tags: dict[str, int]
     reviewers: list[ReviewerSummary] = field(default_factory=list)
@@ -83,6 +84,7 @@ def report(spec: QueueSpec, found: list[Reviewed]) -> Report:
         acceptance=share("", found),
         by_label=shares((reviewed.label, reviewed) for reviewed in found if reviewed.label),
         by_strategy=shares((reviewed.strategy, reviewed) for reviewed in found if reviewed.strategy),
+        by_prompt=shares((reviewed.prompt, reviewed) for reviewed in found if reviewed.prompt),
         scores=scores,
         tags=dict(Counter(tag for reviewed in found for tag in reviewed.review.tags)),
         reviewers=[summary(*who, of_one) for who, of_one in sorted(given.items())],

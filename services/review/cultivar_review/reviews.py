@@ -131,6 +131,7 @@ class Reviewed:
     reviewer: str
     label: str
     strategy: str
+    prompt: str
     seconds: float
     submit_time: datetime
 

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_review import checks, codec, drawing, store
 from cultivar_review.errors import CloseFailed
+from cultivar_review.findings import find
 from cultivar_review.queues import QueueSpec
 from cultivar_review.report import report
 from cultivar_review.reviews import check
@@ -130,6 +131,14 @@ class ReviewServicer(pb_grpc.ReviewServiceServicer):
             counts = (await store.count(connection, [queue]))[name]
             reviews = [reviewed async for reviewed in store.all_reviews(connection, name)]
         return codec.encode_report(queue, counts, await asyncio.to_thread(report, queue.spec, reviews))
+
+    async def ListFindings(self, request: pb.ListFindingsRequest, context: Context) -> pb.ListFindingsResponse:
+        """Lists what the reviews of a queue show."""
+        name = codec.queue_name(request.parent, "parent")
+        async with self._database.begin() as connection:
+            await store.get_queue(connection, name)
+            reviews = [reviewed async for reviewed in store.all_reviews(connection, name)]
+        return codec.encode_findings(await asyncio.to_thread(find, reviews))
 
     async def ListReviews(self, request: pb.ListReviewsRequest, context: Context) -> pb.ListReviewsResponse:
         """Lists the reviews of a queue."""

@@ -79,6 +79,7 @@ reviews = sa.Table(
     sa.Column("edited", sa.Boolean),
     sa.Column("label", sa.Text),
     sa.Column("strategy", sa.Text),
+    sa.Column("prompt", sa.Text),
     sa.Column("seconds", sa.Double),
     sa.Column("submit_time", TIME),
 )
@@ -302,6 +303,7 @@ async def submit(
         "edited": edits(review),
         "label": (example.label or "").replace("\x00", ""),
         "strategy": example.provenance.strategy,
+        "prompt": example.provenance.prompt,
         "seconds": sa.extract("epoch", sa.func.clock_timestamp() - task["lease_time"]),
     }
     stored = (await connection.execute(sa.insert(reviews).values(values).returning(reviews))).mappings().one()

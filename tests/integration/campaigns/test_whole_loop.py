@@ -1,5 +1,6 @@
 """One campaign through the whole loop: every service is real, the teacher and the training program are not."""
 
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ from cultivar.campaigns.v1 import campaigns_pb2_grpc
 from cultivar.datasets.v1 import datasets_pb2, datasets_pb2_grpc
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
 from cultivar.filtering.v1 import filtering_pb2_grpc
-from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.generation.v1 import generation_pb2, generation_pb2_grpc
 from cultivar.review.v1 import review_pb2_grpc
 from cultivar.run.v1 import run_pb2
 from cultivar.training.v1 import training_pb2_grpc
@@ -82,6 +83,24 @@ async def test_the_whole_loop_ends_in_a_report_whose_figures_are_those_of_the_se
     assert len(children) == len(set(children))
     assert await audited(channel) == []
     await every_parent_exists(channel, campaign)
+    await generation_knows_what_became_of_its_candidates(channel, campaign)
+
+
+async def generation_knows_what_became_of_its_candidates(channel: grpc.aio.Channel, campaign: pb.Campaign) -> None:
+    """Asserts that the reports of the prompts tell what the campaign's filters and its reviewer said, once."""
+    stub: Any = generation_pb2_grpc.GenerationServiceStub(channel)
+    said = Counter[str]()
+    for prompt in ("continue", "paraphrase"):
+        name = f"{PARENT}/prompts/{prompt}"
+        report = await stub.GetPromptReport(generation_pb2.GetPromptReportRequest(name=name))
+        sources = {stage(campaign, "filter").child, stage(campaign, "review").child}
+        assert {one.source for one in report.outcomes} == sources
+        for one in report.outcomes:
+            said.update(one.counts)
+    counts = campaign.run.progress.counts
+    told = {name: counts[name] for name in ("kept", "rejected", "reviewed", "accepted", "declined")}
+    assert {name: said[name] for name in told} == told
+    assert (said["judged"], said["by_program"]) == (counts["candidates"], counts["reviewed"])
 
 
 async def every_parent_exists(channel: grpc.aio.Channel, campaign: pb.Campaign) -> None:

@@ -69,7 +69,7 @@ def test_the_answer_of_a_task_without_labels_is_edited() -> None:
 def test_the_median_counts_persons_and_shares_add_up() -> None:
     def told(seconds: float, decision: str, label: str, kind: str = "person") -> Reviewed:
         review = Review(decision=decision, kind=kind, program="judge" if kind == "program" else "")  # type: ignore[arg-type]
-        return Reviewed("t", "e", review, "ada", label, "expand", seconds, datetime.now(UTC))
+        return Reviewed("t", "e", review, "ada", label, "expand", "continue@2", seconds, datetime.now(UTC))
 
     found = [
         told(3, "accept", "a"),

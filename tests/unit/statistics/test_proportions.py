@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cultivar_statistics import discordance, mcnemar, minimum_detectable_gain, rows_to_detect, wilson
+from cultivar_statistics import difference, discordance, mcnemar, minimum_detectable_gain, rows_to_detect, wilson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
@@ -92,3 +92,17 @@ def test_a_comparison_without_meaning_is_refused(rows: int, share: float, alpha:
 def test_a_gain_over_the_discordance_is_refused(gain: float) -> None:
     with pytest.raises(ValueError, match="discordance"):
         rows_to_detect(gain, 0.2)
+
+
+def test_the_interval_of_a_difference_is_that_of_newcombes_table() -> None:
+    # Newcombe (1998), table II: (a) 56/70 - 48/80, (b) 9/10 - 3/10, (d) 5/56 - 0/29, (h) 10/10 - 0/10; method 10.
+    for counts, low, high in (
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((5, 56, 0, 29), -0.0381, 0.1926),
+        ((10, 10, 0, 10), 0.6075, 1.0000),
+    ):
+        found = difference(*counts)
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+        other = difference(*counts[2:], *counts[:2])
+        assert (other.low, other.high) == pytest.approx((-found.high, -found.low))

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cultivar.cli.calling import Project, connected, failed
 from cultivar.cli.dataset import Licences
+from cultivar.cli.finding import record_outcomes
 from cultivar.cli.watching import follow_run, steadily
 from cultivar.client import Client, RunFailed
 from cultivar.datasets.v1 import datasets_pb2
@@ -52,6 +53,7 @@ def augment(
         origin = imported.artifacts["seeds"]
         made = generate(client, console, origin, task, use, teacher)
         kept = filter_made(client, console, made.candidates, "" if program.keeps_inputs else origin, task)
+        record_outcomes(client, kept.verdicts)
         if not kept.run.progress.counts["kept"]:
             raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
         write_chat(client, console, kept.kept, output, licence or [])

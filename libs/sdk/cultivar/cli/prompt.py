@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cultivar.cli.calling import Project, connected, failed
-from cultivar.client import Client
+from cultivar.cli.prompt_report import short, show_report
 from cultivar.generation.v1 import generation_pb2 as pb
 
 FORMS = {"chat": pb.PROMPT_FORM_CHAT, "continuation": pb.PROMPT_FORM_CONTINUATION}
@@ -80,24 +80,10 @@ def diff(name: Name, other: Name, project: Project = "default") -> None:
 
 @app.command()
 def report(name: Name, project: Project = "default") -> None:
-    """Says what each version gave, run by run, and why not more."""
-    table = Table("version", "when", "calls", "failed", "candidates", "malformed", "commonest reason", box=None)
+    """Says what became of each version: what it gave, what filters kept and reviewers accepted, and when."""
     with connected(project) as client:
-        for one in yields_of(client, name):
-            counts = one.counts
-            calls = counts["answered"] + counts["failed"]
-            reasons = sorted(one.reasons.items(), key=lambda item: -item[1])
-            why = f"{reasons[0][1]} × {reasons[0][0]}" if reasons else ""
-            figures = (calls, counts["failed"], counts["candidates"], counts["malformed"])
-            when = one.update_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-            table.add_row(short(one.prompt), when, *(f"{figure:,}" for figure in figures), why)
-    Console().print(table)
-
-
-def yields_of(client: Client, name: str) -> list[pb.PromptYield]:
-    """Returns what the versions of a prompt gave."""
-    request = pb.GetPromptReportRequest(name=client.name("prompts", name))
-    return list(client.generation.GetPromptReport(request).yields)
+        request = pb.GetPromptReportRequest(name=client.name("prompts", name))
+        show_report(Console(), client.generation.GetPromptReport(request))
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -109,8 +95,3 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict) or not fields.keys() <= set(KEYS):
         raise failed(f"{path} is no prompt: its keys are {', '.join(KEYS)}")
     return fields
-
-
-def short(name: str) -> str:
-    """Returns the name of a prompt without its project."""
-    return name.rpartition("/")[2]

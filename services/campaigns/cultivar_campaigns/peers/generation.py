@@ -90,6 +90,11 @@ class GenerationRuns:
         """Returns a generation run."""
         return generation_child(await call(self._stub.GetGenerationRun, pb.GetGenerationRunRequest(name=name)))
 
+    async def record(self, parent: str, artifact: str) -> None:
+        """Lets generation take down what verdicts or reviews say of its prompts."""
+        request = pb.RecordPromptOutcomesRequest(parent=parent, artifact=artifact)
+        await call(self._stub.RecordPromptOutcomes, request)
+
     async def cancel(self, name: str) -> None:
         """Cancels a generation run."""
         await call(self._stub.CancelGenerationRun, pb.CancelGenerationRunRequest(name=name))

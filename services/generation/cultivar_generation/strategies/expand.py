@@ -31,8 +31,9 @@ class ExpandConfig(StrategyConfig):
     per_call: int = Field(4, ge=1, le=16, description="New examples that one call is asked for.")
     choose: Rule = Field(
         "random",
-        description="Which seeds a prompt shows: random, nearest to one drawn, most diverse among them, or best-reviewed: "
-        "those with the highest mean score of their reviews, as accepted examples have it, and seeds without one last.",
+        description="Which seeds a prompt shows: random, nearest to one drawn, most diverse among them, or "
+        "best-reviewed: those with the highest mean score of their reviews, as accepted examples have it, and seeds "
+        "without one last.",
     )
     guidelines: dict[str, str] = Field({}, description="What belongs to a label, in a sentence or two, for each label.")
     answers: Literal["write", "leave"] = Field(

@@ -1002,22 +1002,252 @@ class PromptReport(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     YIELDS_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def yields(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptYield]:
         """One for each version and run, the newest first, of the last 100."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptOutcome]:
+        """One for each version and filter run or queue, the newest first, of the last 200."""
+
+    @_builtins.property
+    def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prompt]:
+        """The versions that `yields` and `outcomes` speak of, the newest first, with what each amends."""
 
     def __init__(
         self,
         *,
         yields: _abc.Iterable[Global___PromptYield] | None = ...,
+        outcomes: _abc.Iterable[Global___PromptOutcome] | None = ...,
+        prompts: _abc.Iterable[Global___Prompt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["yields", b"yields"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "prompts", b"prompts", "yields", b"yields"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PromptReport: _TypeAlias = PromptReport  # noqa: Y015
+
+@_typing.final
+class PromptOutcome(_message.Message):
+    """What a filter run, or the reviewers of a queue, said of the candidates that one version of a prompt made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    """The version, by name."""
+    source: _builtins.str
+    """The filter run or the queue, by name."""
+    artifact: _builtins.str
+    """The artifact that it was read from: verdicts, or reviews."""
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Of a filter run: judged, kept, rejected, failed. Of a queue: reviewed, accepted, declined, edited (of those
+        accepted), by_program (of those reviewed).
+        """
+
+    @_builtins.property
+    def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Of a filter run: why candidates were rejected, as `{filter}: {reason}`; of a queue: tags. The 50 commonest by
+        themselves.
+        """
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeanScore]:
+        """Of a queue: the scores of its criteria."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the artifact was committed."""
+
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.str = ...,
+        source: _builtins.str = ...,
+        artifact: _builtins.str = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        scores: _abc.Iterable[Global___MeanScore] | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "counts", b"counts", "prompt", b"prompt", "reasons", b"reasons", "scores", b"scores", "source", b"source", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromptOutcome: _TypeAlias = PromptOutcome  # noqa: Y015
+
+@_typing.final
+class MeanScore(_message.Message):
+    """The mean of what reviewers gave for one criterion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CRITERION_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    criterion: _builtins.str
+    """The criterion."""
+    mean: _builtins.float
+    """The mean score, 1 to 5."""
+    reviews: _builtins.int
+    """Reviews with a score for it."""
+    def __init__(
+        self,
+        *,
+        criterion: _builtins.str = ...,
+        mean: _builtins.float = ...,
+        reviews: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["criterion", b"criterion", "mean", b"mean", "reviews", b"reviews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeanScore: _TypeAlias = MeanScore  # noqa: Y015
+
+@_typing.final
+class RecordPromptOutcomesRequest(_message.Message):
+    """Asks to take down what was said of candidates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`."""
+    artifact: _builtins.str
+    """An artifact of the kind "verdicts" or "reviews", by name."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        artifact: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPromptOutcomesRequest: _TypeAlias = RecordPromptOutcomesRequest  # noqa: Y015
+
+@_typing.final
+class RecordPromptOutcomesResponse(_message.Message):
+    """What was said of candidates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptOutcome]:
+        """One for each version of a prompt that made some of them."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___PromptOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPromptOutcomesResponse: _TypeAlias = RecordPromptOutcomesResponse  # noqa: Y015
+
+@_typing.final
+class AmendPromptRequest(_message.Message):
+    """Asks for the next version of a prompt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
+    INSTRUCTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The prompt to amend, `projects/{project}/prompts/{prompt}` with `@{version}` for one version."""
+    finding: _builtins.str
+    """What the reviews of that version showed, up to 4000 characters; kept with the new version."""
+    instruction: _builtins.str
+    """The line that is added, shown to the teacher as it is, up to 2000 characters; empty for one made of the finding. It
+    stands where the template says `{# amendments #}`, else before all of it.
+    """
+    validate_only: _builtins.bool
+    """Whether to make nothing and only tell what would be made."""
+    request_id: _builtins.str
+    """Makes the call repeatable, as in CreateGenerationRun."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        finding: _builtins.str = ...,
+        instruction: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "instruction", b"instruction", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendPromptRequest: _TypeAlias = AmendPromptRequest  # noqa: Y015
 
 @_typing.final
 class Teacher(_message.Message):

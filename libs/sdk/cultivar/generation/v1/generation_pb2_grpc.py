@@ -96,6 +96,16 @@ class GenerationServiceStub:
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.SerializeToString,
                 response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.FromString,
                 _registered_method=True)
+        self.RecordPromptOutcomes = channel.unary_unary(
+                '/cultivar.generation.v1.GenerationService/RecordPromptOutcomes',
+                request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesRequest.SerializeToString,
+                response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesResponse.FromString,
+                _registered_method=True)
+        self.AmendPrompt = channel.unary_unary(
+                '/cultivar.generation.v1.GenerationService/AmendPrompt',
+                request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.AmendPromptRequest.SerializeToString,
+                response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.FromString,
+                _registered_method=True)
         self.RegisterTeacher = channel.unary_unary(
                 '/cultivar.generation.v1.GenerationService/RegisterTeacher',
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RegisterTeacherRequest.SerializeToString,
@@ -200,7 +210,24 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPromptReport(self, request, context):
-        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why.
+        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why; and what filters and
+        reviewers said of them, as far as RecordPromptOutcomes was told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordPromptOutcomes(self, request, context):
+        """Takes down what filters or reviewers said of candidates, for each version of a prompt that made some: reads the
+        verdicts of a filter run or the reviews of a closed queue. The same artifact again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AmendPrompt(self, request, context):
+        """Makes the next version of a prompt out of one and a finding: one more line says what to avoid. Returns how they
+        differ; with `validate_only` nothing is made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -297,6 +324,16 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.GetPromptReport,
                     request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.FromString,
                     response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.SerializeToString,
+            ),
+            'RecordPromptOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordPromptOutcomes,
+                    request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesRequest.FromString,
+                    response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesResponse.SerializeToString,
+            ),
+            'AmendPrompt': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendPrompt,
+                    request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.AmendPromptRequest.FromString,
+                    response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.SerializeToString,
             ),
             'RegisterTeacher': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterTeacher,
@@ -644,6 +681,60 @@ class GenerationService:
             '/cultivar.generation.v1.GenerationService/GetPromptReport',
             cultivar_dot_generation_dot_v1_dot_generation__pb2.GetPromptReportRequest.SerializeToString,
             cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordPromptOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.generation.v1.GenerationService/RecordPromptOutcomes',
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesRequest.SerializeToString,
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.RecordPromptOutcomesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendPrompt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.generation.v1.GenerationService/AmendPrompt',
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.AmendPromptRequest.SerializeToString,
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.PromptDiff.FromString,
             options,
             channel_credentials,
             insecure,

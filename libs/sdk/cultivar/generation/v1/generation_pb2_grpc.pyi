@@ -57,7 +57,17 @@ class GenerationServiceStub:
     DiffPrompts: _grpc.UnaryUnaryMultiCallable[_generation_pb2.DiffPromptsRequest, _generation_pb2.PromptDiff]
     """Says how two versions of prompts differ."""
     GetPromptReport: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetPromptReportRequest, _generation_pb2.PromptReport]
-    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
+    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why; and what filters and
+    reviewers said of them, as far as RecordPromptOutcomes was told.
+    """
+    RecordPromptOutcomes: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RecordPromptOutcomesRequest, _generation_pb2.RecordPromptOutcomesResponse]
+    """Takes down what filters or reviewers said of candidates, for each version of a prompt that made some: reads the
+    verdicts of a filter run or the reviews of a closed queue. The same artifact again changes nothing.
+    """
+    AmendPrompt: _grpc.UnaryUnaryMultiCallable[_generation_pb2.AmendPromptRequest, _generation_pb2.PromptDiff]
+    """Makes the next version of a prompt out of one and a finding: one more line says what to avoid. Returns how they
+    differ; with `validate_only` nothing is made.
+    """
     RegisterTeacher: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]
     """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
     and returns what came of them. A teacher is registered whatever it answers.
@@ -97,7 +107,17 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     DiffPrompts: _aio.UnaryUnaryMultiCallable[_generation_pb2.DiffPromptsRequest, _generation_pb2.PromptDiff]  # type: ignore[assignment]
     """Says how two versions of prompts differ."""
     GetPromptReport: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetPromptReportRequest, _generation_pb2.PromptReport]  # type: ignore[assignment]
-    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
+    """Says what each version of a prompt gave, run by run: candidates, what was malformed and why; and what filters and
+    reviewers said of them, as far as RecordPromptOutcomes was told.
+    """
+    RecordPromptOutcomes: _aio.UnaryUnaryMultiCallable[_generation_pb2.RecordPromptOutcomesRequest, _generation_pb2.RecordPromptOutcomesResponse]  # type: ignore[assignment]
+    """Takes down what filters or reviewers said of candidates, for each version of a prompt that made some: reads the
+    verdicts of a filter run or the reviews of a closed queue. The same artifact again changes nothing.
+    """
+    AmendPrompt: _aio.UnaryUnaryMultiCallable[_generation_pb2.AmendPromptRequest, _generation_pb2.PromptDiff]  # type: ignore[assignment]
+    """Makes the next version of a prompt out of one and a finding: one more line says what to avoid. Returns how they
+    differ; with `validate_only` nothing is made.
+    """
     RegisterTeacher: _aio.UnaryUnaryMultiCallable[_generation_pb2.RegisterTeacherRequest, _generation_pb2.Teacher]  # type: ignore[assignment]
     """Registers a teacher, or changes the one of that name; asks it some ten short questions first, unless told not to,
     and returns what came of them. A teacher is registered whatever it answers.
@@ -206,7 +226,29 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_pb2.GetPromptReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.PromptReport, _abc.Awaitable[_generation_pb2.PromptReport]]:
-        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why."""
+        """Says what each version of a prompt gave, run by run: candidates, what was malformed and why; and what filters and
+        reviewers said of them, as far as RecordPromptOutcomes was told.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordPromptOutcomes(
+        self,
+        request: _generation_pb2.RecordPromptOutcomesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.RecordPromptOutcomesResponse, _abc.Awaitable[_generation_pb2.RecordPromptOutcomesResponse]]:
+        """Takes down what filters or reviewers said of candidates, for each version of a prompt that made some: reads the
+        verdicts of a filter run or the reviews of a closed queue. The same artifact again changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def AmendPrompt(
+        self,
+        request: _generation_pb2.AmendPromptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.PromptDiff, _abc.Awaitable[_generation_pb2.PromptDiff]]:
+        """Makes the next version of a prompt out of one and a finding: one more line says what to avoid. Returns how they
+        differ; with `validate_only` nothing is made.
+        """
 
     @_abc_1.abstractmethod
     def RegisterTeacher(

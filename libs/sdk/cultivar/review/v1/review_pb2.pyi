@@ -955,6 +955,7 @@ class QueueReport(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     REVIEWERS_FIELD_NUMBER: _builtins.int
     MEDIAN_SECONDS_FIELD_NUMBER: _builtins.int
+    BY_PROMPT_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """The name of the queue."""
     median_seconds: _builtins.float
@@ -987,6 +988,10 @@ class QueueReport(_message.Message):
     def reviewers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewerSummary]:
         """Reviewers by name, programs apart from persons."""
 
+    @_builtins.property
+    def by_prompt(self) -> _containers.RepeatedCompositeFieldContainer[Global___Share]:
+        """Acceptance by the version of the prompt that made the example, `{prompt}@{version}`."""
+
     def __init__(
         self,
         *,
@@ -999,14 +1004,147 @@ class QueueReport(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         reviewers: _abc.Iterable[Global___ReviewerSummary] | None = ...,
         median_seconds: _builtins.float = ...,
+        by_prompt: _abc.Iterable[Global___Share] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "by_label", b"by_label", "by_strategy", b"by_strategy", "counts", b"counts", "median_seconds", b"median_seconds", "queue", b"queue", "reviewers", b"reviewers", "scores", b"scores", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "by_label", b"by_label", "by_prompt", b"by_prompt", "by_strategy", b"by_strategy", "counts", b"counts", "median_seconds", b"median_seconds", "queue", b"queue", "reviewers", b"reviewers", "scores", b"scores", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueReport: _TypeAlias = QueueReport  # noqa: Y015
+
+@_typing.final
+class ListFindingsRequest(_message.Message):
+    """Asks for the findings of a queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The name of the queue."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFindingsRequest: _TypeAlias = ListFindingsRequest  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """What the examples of some reviews have in common that are declined more often than the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    REVIEWED_FIELD_NUMBER: _builtins.int
+    DECLINED_FIELD_NUMBER: _builtins.int
+    OTHERS_REVIEWED_FIELD_NUMBER: _builtins.int
+    OTHERS_DECLINED_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    FEW_FIELD_NUMBER: _builtins.int
+    BY_PROMPT_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    dimension: _builtins.str
+    """What they have in common: "tag", "label", "strategy" or "prompt"."""
+    key: _builtins.str
+    """Which tag, label, strategy or version of a prompt."""
+    reviewed: _builtins.int
+    """Reviews of such examples."""
+    declined: _builtins.int
+    """Those of them that decline."""
+    others_reviewed: _builtins.int
+    """The other reviews."""
+    others_declined: _builtins.int
+    """Those of them that decline."""
+    difference: _builtins.float
+    """The share that declines, less that of the others: over 0, to 1."""
+    low: _builtins.float
+    """The lower end of its interval after Newcombe, widened so that all comparisons of the queue hold at 95% together."""
+    high: _builtins.float
+    """The upper end."""
+    few: _builtins.bool
+    """Whether it rests on fewer than 30 reviews, so that it is to be read as a hint."""
+    sentence: _builtins.str
+    """All of it in a sentence."""
+    @_builtins.property
+    def by_prompt(self) -> _containers.RepeatedCompositeFieldContainer[Global___Share]:
+        """The versions of prompts that made such examples, with the share of each that is accepted; the most declined first."""
+
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Some of the tasks that were declined, by name, 10 at most."""
+
+    def __init__(
+        self,
+        *,
+        dimension: _builtins.str = ...,
+        key: _builtins.str = ...,
+        reviewed: _builtins.int = ...,
+        declined: _builtins.int = ...,
+        others_reviewed: _builtins.int = ...,
+        others_declined: _builtins.int = ...,
+        difference: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        few: _builtins.bool = ...,
+        by_prompt: _abc.Iterable[Global___Share] | None = ...,
+        tasks: _abc.Iterable[_builtins.str] | None = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_prompt", b"by_prompt", "declined", b"declined", "difference", b"difference", "dimension", b"dimension", "few", b"few", "high", b"high", "key", b"key", "low", b"low", "others_declined", b"others_declined", "others_reviewed", b"others_reviewed", "reviewed", b"reviewed", "sentence", b"sentence", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class ListFindingsResponse(_message.Message):
+    """The findings of a queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    REVIEWED_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    TOO_FEW_FIELD_NUMBER: _builtins.int
+    reviewed: _builtins.int
+    """Reviews of the queue."""
+    compared: _builtins.int
+    """Tags, labels, strategies and versions that were compared with the rest."""
+    too_few: _builtins.int
+    """Those with too few reviews, fewer than 5, to be compared."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """The findings, those with the highest lower end first."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        reviewed: _builtins.int = ...,
+        compared: _builtins.int = ...,
+        too_few: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "findings", b"findings", "reviewed", b"reviewed", "too_few", b"too_few"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFindingsResponse: _TypeAlias = ListFindingsResponse  # noqa: Y015
 
 @_typing.final
 class ListReviewsRequest(_message.Message):

@@ -76,6 +76,11 @@ class ReviewServiceStub:
                 request_serializer=cultivar_dot_review_dot_v1_dot_review__pb2.GetQueueReportRequest.SerializeToString,
                 response_deserializer=cultivar_dot_review_dot_v1_dot_review__pb2.QueueReport.FromString,
                 _registered_method=True)
+        self.ListFindings = channel.unary_unary(
+                '/cultivar.review.v1.ReviewService/ListFindings',
+                request_serializer=cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsRequest.SerializeToString,
+                response_deserializer=cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsResponse.FromString,
+                _registered_method=True)
         self.ListReviews = channel.unary_unary(
                 '/cultivar.review.v1.ReviewService/ListReviews',
                 request_serializer=cultivar_dot_review_dot_v1_dot_review__pb2.ListReviewsRequest.SerializeToString,
@@ -155,6 +160,13 @@ class ReviewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFindings(self, request, context):
+        """Lists the systematic errors that the reviews of a queue show: what is declined more often than the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListReviews(self, request, context):
         """Lists the reviews of a queue by example id.
         """
@@ -219,6 +231,11 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     servicer.GetQueueReport,
                     request_deserializer=cultivar_dot_review_dot_v1_dot_review__pb2.GetQueueReportRequest.FromString,
                     response_serializer=cultivar_dot_review_dot_v1_dot_review__pb2.QueueReport.SerializeToString,
+            ),
+            'ListFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFindings,
+                    request_deserializer=cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsRequest.FromString,
+                    response_serializer=cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsResponse.SerializeToString,
             ),
             'ListReviews': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReviews,
@@ -453,6 +470,33 @@ class ReviewService:
             '/cultivar.review.v1.ReviewService/GetQueueReport',
             cultivar_dot_review_dot_v1_dot_review__pb2.GetQueueReportRequest.SerializeToString,
             cultivar_dot_review_dot_v1_dot_review__pb2.QueueReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.review.v1.ReviewService/ListFindings',
+            cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsRequest.SerializeToString,
+            cultivar_dot_review_dot_v1_dot_review__pb2.ListFindingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

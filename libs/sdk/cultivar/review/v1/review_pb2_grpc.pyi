@@ -54,6 +54,8 @@ class ReviewServiceStub:
     """
     GetQueueReport: _grpc.UnaryUnaryMultiCallable[_review_pb2.GetQueueReportRequest, _review_pb2.QueueReport]
     """Returns what the reviews of a queue say so far."""
+    ListFindings: _grpc.UnaryUnaryMultiCallable[_review_pb2.ListFindingsRequest, _review_pb2.ListFindingsResponse]
+    """Lists the systematic errors that the reviews of a queue show: what is declined more often than the rest."""
     ListReviews: _grpc.UnaryUnaryMultiCallable[_review_pb2.ListReviewsRequest, _review_pb2.ListReviewsResponse]
     """Lists the reviews of a queue by example id."""
     CloseQueue: _grpc.UnaryUnaryMultiCallable[_review_pb2.CloseQueueRequest, _review_pb2.Queue]
@@ -88,6 +90,8 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     """
     GetQueueReport: _aio.UnaryUnaryMultiCallable[_review_pb2.GetQueueReportRequest, _review_pb2.QueueReport]  # type: ignore[assignment]
     """Returns what the reviews of a queue say so far."""
+    ListFindings: _aio.UnaryUnaryMultiCallable[_review_pb2.ListFindingsRequest, _review_pb2.ListFindingsResponse]  # type: ignore[assignment]
+    """Lists the systematic errors that the reviews of a queue show: what is declined more often than the rest."""
     ListReviews: _aio.UnaryUnaryMultiCallable[_review_pb2.ListReviewsRequest, _review_pb2.ListReviewsResponse]  # type: ignore[assignment]
     """Lists the reviews of a queue by example id."""
     CloseQueue: _aio.UnaryUnaryMultiCallable[_review_pb2.CloseQueueRequest, _review_pb2.Queue]  # type: ignore[assignment]
@@ -167,6 +171,14 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.QueueReport, _abc.Awaitable[_review_pb2.QueueReport]]:
         """Returns what the reviews of a queue say so far."""
+
+    @_abc_1.abstractmethod
+    def ListFindings(
+        self,
+        request: _review_pb2.ListFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.ListFindingsResponse, _abc.Awaitable[_review_pb2.ListFindingsResponse]]:
+        """Lists the systematic errors that the reviews of a queue show: what is declined more often than the rest."""
 
     @_abc_1.abstractmethod
     def ListReviews(
