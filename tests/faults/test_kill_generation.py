@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,41 @@ async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in
     database_url: str, data_dir: Path, tmp_path: Path, teacher: FakeTeacher, answered_before_kill: int
 ) -> None:
     teacher.settings = FakeSettings(latency_s=0.02)
+
+    async def answered(_: pb.GenerationRun) -> bool:
+        return sum(teacher.stats.answers_per_body.values()) >= answered_before_kill
+
+    run = await run_killed(database_url, data_dir, tmp_path, teacher, answered)
+    assert run.run.progress.counts["answered"] == CALLS
+
+
+async def test_a_run_killed_while_it_refills_plans_the_same_calls_again(
+    database_url: str, data_dir: Path, tmp_path: Path, teacher: FakeTeacher
+) -> None:
+    # An answer without choices is asked for again, and is a failed call after the third.
+    teacher.settings = FakeSettings(latency_s=0.02, empty_rate=0.6)
+
+    begun: list[int] = []
+
+    async def refilling(run: pb.GenerationRun) -> bool:
+        if run.run.progress.total > CALLS:
+            begun.append(teacher.stats.calls)
+        return bool(begun) and teacher.stats.calls > begun[0] + 40
+
+    run = await run_killed(database_url, data_dir, tmp_path, teacher, refilling)
+    counts = run.run.progress.counts
+    assert CALLS < counts["answered"] + counts["failed"] == run.run.progress.total <= 2 * CALLS
+    assert counts["candidates"] >= CALLS
+
+
+async def run_killed(
+    database_url: str,
+    data_dir: Path,
+    tmp_path: Path,
+    teacher: FakeTeacher,
+    now: Callable[[pb.GenerationRun], Awaitable[bool]],
+) -> pb.GenerationRun:
+    """Kills the server in the middle of a run and starts it again; returns the run once it has ended, whole."""
     store = open_store(str(tmp_path / "artifacts"))
     await make_artifact_schema(database_url)
     flags = ("--only", "generation", "--database-url", database_url, "--artifacts", str(tmp_path / "artifacts"))
@@ -37,7 +73,7 @@ async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in
     connection = await server.start()
     stub = open_stub(connection.address, connection.token)
     run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()))
-    while sum(teacher.stats.answers_per_body.values()) < answered_before_kill:
+    while not await now(await stub.GetGenerationRun(pb.GetGenerationRunRequest(name=run.name))):
         await asyncio.sleep(0.01)
     await server.kill()
     connection = await server.start()
@@ -45,7 +81,7 @@ async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in
     async for change in stub.WatchGenerationRun(pb.WatchGenerationRunRequest(name=run.name)):
         run = change
     assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
-    assert run.run.progress.counts["answered"] == CALLS
+    assert run.run.attempt == 2
     manifest = await load_manifest(store, "default", run.candidates.split("/")[-1])
     made = [example.id async for table in read_shards(store, manifest) for example in from_table(table)]
     assert Counter(made).most_common(1)[0][1] == 1
@@ -53,6 +89,7 @@ async def test_a_run_killed_anywhere_ends_whole_and_repeats_at_most_its_calls_in
     repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
     assert repeated <= IN_FLIGHT + GROUP
     await ends_whole(server)
+    return run
 
 
 def open_stub(address: str, token: str) -> Any:
@@ -66,6 +103,6 @@ async def create_run(stub: Any, teacher: FakeTeacher, seeds_name: str) -> pb.Gen
     await stub.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake, skip_probe=True)
     )
-    use = pb.StrategyUse(strategy="rewrite", count=CALLS)
+    use = pb.StrategyUse(strategy="rewrite", count=CALLS, refill=True)
     spec = pb.GenerationSpec(seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake")
     return await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
     delete,
@@ -180,9 +181,10 @@ async def list_parts(connection: AsyncConnection, run: str, kind: str) -> tuple[
     return tuple(File.model_validate(file) for file in (await connection.scalars(found)).all())
 
 
-async def drop_parts(connection: AsyncConnection, run: str) -> None:
-    """Forgets the parts of a run that has ended: its manifests name what is to be kept."""
-    await connection.execute(delete(part_table).where(part_table.c.run == run))
+async def drop_parts(connection: AsyncConnection, runs: str | Select[tuple[str]]) -> None:
+    """Forgets the parts of a run that has ended, or of several: their manifests name what is to be kept."""
+    mine = part_table.c.run == runs if isinstance(runs, str) else part_table.c.run.in_(runs)
+    await connection.execute(delete(part_table).where(mine))
 
 
 def project_lock(project: str) -> Any:

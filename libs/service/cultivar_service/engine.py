@@ -9,16 +9,15 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from cultivar_artifacts.tables import drop_parts
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_service import leases, tables
+from cultivar_service import leases, leftovers, tables
 from cultivar_service.database import Database
 from cultivar_service.errors import CultivarError, StaleLease, Unavailable
 from cultivar_service.holds import Hold, Settled, Wait
@@ -46,13 +45,26 @@ class Work(Protocol):
 
 
 class Engine:
-    """Takes the runs of a service and works on them until drained."""
+    """Takes the runs of a service and works on them until drained.
 
-    def __init__(self, database: Database, works: Mapping[str, Work], *, slots: int, lease_seconds: float) -> None:
+    retried: the kinds of which a run that ended early may go on later. Such a run is settled when it fails too, and
+    what it left is kept for that time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        works: Mapping[str, Work],
+        *,
+        slots: int,
+        lease_seconds: float,
+        retried: Collection[str] = (),
+    ) -> None:
         self.database = database
         self.works = dict(works)
         self.slots = slots
         self.lease_seconds = lease_seconds
+        self._retried = retried
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self._held: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -196,24 +208,33 @@ class Engine:
         async with self.database.begin() as connection:
             await hold.change(connection, values)
 
-    async def _end(self, hold: Hold, state: str) -> None:
+    async def _end(self, hold: Hold, state: str, error: dict[str, Any] | None = None) -> None:
         async with hold.commit() as connection:
             settled = await self.works[hold.run.kind].settle(hold, connection)
             outputs = dict(settled.outputs)
             if state == SUCCEEDED and settled.inputs != sum(outputs.values()):
                 raise CultivarError(f"{settled.inputs} inputs became {outputs}: a row was lost or made twice")
             result = {**settled.result, "inputs": settled.inputs, "outputs": outputs}
-            await self._close(hold, connection, {"state": state, "result": result})
+            whole = state == SUCCEEDED and not settled.short
+            await self._close(hold, connection, {"state": state, "result": result, "error": error}, whole)
         log.info("run_ended", run=hold.run.id, kind=hold.run.kind, state=state)
 
     async def _fail(self, hold: Hold, error: CultivarError) -> None:
         detail = {"code": error.status.value[0], "message": error.message}
+        if hold.run.kind in self._retried:
+            try:
+                return await self._end(hold, FAILED, detail)
+            except StaleLease:
+                raise
+            except Exception as unsettled:
+                log.warning("run_unsettled", run=hold.run.id, kind=hold.run.kind, error=type(unsettled).__name__)
         async with self.database.begin() as connection:
-            await self._close(hold, connection, {"state": FAILED, "error": detail})
+            await self._close(hold, connection, {"state": FAILED, "error": detail}, whole=False)
 
-    async def _close(self, hold: Hold, connection: AsyncConnection, values: dict[str, Any]) -> None:
-        await connection.execute(sa.delete(tables.answer).where(tables.answer.c.run == hold.run.id))
-        await drop_parts(connection, hold.run.id)
+    async def _close(self, hold: Hold, connection: AsyncConnection, values: dict[str, Any], whole: bool) -> None:
+        if whole or hold.run.kind not in self._retried:
+            await leftovers.drop(connection, hold.run.id)
+        await leftovers.drop_old(connection, hold.run.kind)
         await hold.change(connection, {**values, "end_time": sa.func.clock_timestamp(), **leases.RELEASED})
         RUNS.labels(hold.run.kind, values["state"]).inc()
 

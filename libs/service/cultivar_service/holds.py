@@ -28,11 +28,15 @@ class Wait(Exception):
 
 @dataclass(frozen=True)
 class Settled:
-    """The result of a run, and where each of its inputs ended: `inputs` equals the sum of `outputs`."""
+    """The result of a run, and where each of its inputs ended: `inputs` equals the sum of `outputs`.
+
+    short: whether the run ended well before all was done, so that a retry would go on with it.
+    """
 
     result: dict[str, Any]
     inputs: int = 0
     outputs: Mapping[str, int] = field(default_factory=dict)
+    short: bool = False
 
 
 class Hold:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cultivar_service import tables
+from cultivar_service import leftovers, tables
 from cultivar_service.audit import record_change
 from cultivar_service.database import Database
 from cultivar_service.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -129,10 +129,15 @@ class Runs:
         """Returns a run; raises NotFound where the project has none of that id."""
         statement = sa.select(tables.run).where(*self._mine(project), tables.run.c.id == run_id)
         async with self.database.begin() as connection:
-            row = (await connection.execute(statement)).mappings().first()
+            return Run.of(await self._found(connection, statement, project, run_id))
+
+    async def _found(
+        self, connection: AsyncConnection, statement: sa.Select[Any], project: str, run_id: str
+    ) -> sa.RowMapping:
+        row: sa.RowMapping | None = (await connection.execute(statement)).mappings().first()
         if row is None:
             raise NotFound(f"projects/{project}/{self.collection}/{run_id} does not exist")
-        return Run.of(row)
+        return row
 
     async def list(self, project: str, page_size: int, page_token: str) -> Page[Run]:
         """Returns a page of the runs of a project, the newest first."""
@@ -179,6 +184,35 @@ class Runs:
         if run.final:
             raise FailedPrecondition(f"{self.name(run)} is {run.state} and cannot be resumed")
         return run
+
+    async def retry(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        project: str,
+        run_id: str,
+        amended: Callable[[Run], dict[str, Any]],
+    ) -> Run:
+        """Lets a run that ended go on from its cursor; has no effect on one that has not ended.
+
+        `amended` returns the spec to go on with, and raises where nothing is left to do. Raises FailedPrecondition
+        where what the run left is gone.
+        """
+        row, mine = tables.run.c, (*self._mine(project), tables.run.c.id == run_id)
+        statement = sa.select(tables.run, leftovers.OLD.label("old")).where(*mine).with_for_update()
+        found = await self._found(connection, statement, project, run_id)
+        run = Run.of(found)
+        if not run.final:
+            return run
+        spec = amended(run)
+        if found["old"]:
+            raise FailedPrecondition(
+                f"{self.name(run)} ended over {leftovers.KEPT.days} days ago, what it left is gone: make another run"
+            )
+        values = {"state": PENDING, "spec": spec, "error": None, "result": {}, "end_time": None, "failures": 0}
+        again = sa.update(tables.run).where(*mine).values(update_time=sa.func.clock_timestamp(), **values)
+        await record_change(connection, principal, project, f"retry {self.kind}", self.name(run))
+        return Run.of((await connection.execute(again.returning(*row))).mappings().one())
 
     async def _change(
         self,

@@ -90,7 +90,7 @@ class Generate(Following):
         self._generation = peers.generation
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
-        """Creates the generation run."""
+        """Creates the generation run; a further attempt goes on with the first one's."""
         config, budget = round_.config, round_.config.budget
         # Of stages that have ended, for what they spent changes no more: an order made again must be the same.
         before = [each for each in round_.stages.values() if each.state in DONE]
@@ -107,7 +107,8 @@ class Generate(Following):
             tokens=budget.tokens and budget.tokens - tokens_of(before),
             cost=budget.cost and budget.cost - cost_of(before),
         )
-        return await self._generation.create(round_.parent, order, request_id)
+        child = await self._generation.create(round_.parent, order, round_.request_id(stage, 1))
+        return child if stage.attempt == 1 else await self._generation.retry(child.name, request_id)
 
 
 class Filter(Following):

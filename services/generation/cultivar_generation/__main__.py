@@ -21,7 +21,10 @@ async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
     database = await parts.database("generation", MIGRATIONS)
     work = GenerationWork(database, parts.store, parts.models)
-    engine = Engine(database, {KIND: work}, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
+    settings = parts.settings
+    engine = Engine(
+        database, {KIND: work}, slots=settings.run_slots, lease_seconds=settings.lease_seconds, retried=(KIND,)
+    )
     runs = Runs(database, KIND, "generationRuns")
     previewer = Previewer(database, parts.store, parts.models)
     servicer = GenerationServicer(database, parts.store, runs, engine, previewer, parts.models)

@@ -1,6 +1,10 @@
 """What a run may spend, and what it has spent of it."""
 
+from typing import Any
+
 from cultivar_models import TokenUsage
+from cultivar_service.errors import FailedPrecondition
+from cultivar_service.runs import SUCCEEDED, Run
 from pydantic import BaseModel, ConfigDict, Field
 
 from cultivar_generation.teacher import TeacherSpec
@@ -35,11 +39,29 @@ class Purse:
         budget, tokens = self._budget, self._spent.prompt_tokens + self._spent.completion_tokens
         cost = self._teacher.cost(self._spent)
         if budget.tokens and tokens >= budget.tokens:
-            self.stopped = f"{tokens} tokens are spent of {budget.tokens}: raise budget.tokens and run it again"
+            self.stopped = f"{tokens} tokens are spent of {budget.tokens}: retry the run with more"
         elif budget.cost and cost >= budget.cost:
-            self.stopped = f"{cost:g} is spent of {budget.cost:g}: raise budget.cost and run it again"
+            self.stopped = f"{cost:g} is spent of {budget.cost:g}: retry the run with more"
 
     def guard(self) -> None:
         """Raises BudgetSpent when nothing is left."""
         if self.stopped:
             raise BudgetSpent
+
+
+def retried_spec(run: Run, budget: Budget | None) -> dict[str, Any]:
+    """Returns the spec with which a run goes on; raises FailedPrecondition where nothing is left, to do or to spend.
+
+    budget: what it may spend in all from now on; None for what it might before.
+    """
+    if run.state == SUCCEEDED and not run.result.get("stopped"):
+        raise FailedPrecondition(f"generation run {run.id} made all its calls: create another run for more")
+    allowed = budget or Budget.model_validate(run.spec["budget"])
+    spent = {name: float(run.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens", "cost")}
+    tokens = spent["prompt_tokens"] + spent["completion_tokens"]
+    if (allowed.tokens and tokens >= allowed.tokens) or (allowed.cost and spent["cost"] >= allowed.cost):
+        raise FailedPrecondition(
+            f"generation run {run.id} has spent {tokens:.0f} tokens at a cost of {spent['cost']:g}, all that it may: "
+            "give a larger budget"
+        )
+    return {**run.spec, "budget": allowed.model_dump(mode="json")}

@@ -58,6 +58,15 @@ class Call:
     asked: int = 0
 
 
+Pick = tuple[int, int]
+"""Which call: the place of its use in the spec, and its number within the use."""
+
+
+def identified(place: int, within: int) -> str:
+    """Returns the id of a call within its run."""
+    return f"{place}-{within}"
+
+
 class Calls:
     """The calls of a run by number; a call depends on the run and its number alone, so a resumed run plans the same."""
 
@@ -68,13 +77,13 @@ class Calls:
             (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
             for use, prompt in zip(spec.uses, prompts, strict=True)
         ]
-        self._rounds: list[tuple[int, list[tuple[int, int]]]] = []
+        self._rounds: list[tuple[int, list[Pick]]] = []
         self._sizes = [-(-use.count // strategy.per_call(config)) for use, _, strategy, config in self._uses]
-
         self._next = list(self._sizes)
+        self._repeated = 0
 
     def __len__(self) -> int:
-        return sum(self._sizes) + sum(len(picks) for _, picks in self._rounds)
+        return sum(self._sizes) + sum(len(picks) for _, picks in self._rounds) - self._repeated
 
     @property
     def end(self) -> int:
@@ -83,11 +92,14 @@ class Calls:
 
     def range(self, start: int, end: int) -> Iterator[Call]:
         """Yields the calls from a number up to another."""
+        return (self._planned(*pick) for pick in self.picks(start, end))
+
+    def picks(self, start: int, end: int) -> Iterator[Pick]:
+        """Yields which calls have the numbers from one up to another."""
         for number in range(start, min(end, sum(self._sizes))):
-            yield self._call(number)
+            yield self._pick(number)
         for first, picks in self._rounds:
-            for place, within in picks[max(0, start - first) : max(0, end - first)]:
-                yield self._planned(place, within, 0)
+            yield from picks[max(0, start - first) : max(0, end - first)]
 
     def count(self, start: int, end: int) -> int:
         """Returns how many calls there are from a number up to another."""
@@ -99,11 +111,11 @@ class Calls:
 
         The same coverages in the same order add the same calls. A use is asked for no more calls than were planned.
         """
-        picks: list[tuple[int, int]] = []
+        picks: list[Pick] = []
         for place, (use, _, strategy, config) in enumerate(self._uses):
             most = 2 * self._sizes[place] - self._next[place] if use.refill else 0
             numbers = range(self._next[place], self._next[place] + most)
-            offered = ((number, self._planned(place, number, 0).aims) for number in numbers)
+            offered = ((number, self._planned(place, number).aims) for number in numbers)
             chosen = list(picked(shortage(coverage, place), offered, strategy.per_call(config)))
             picks += [(place, number) for number in chosen]
             self._next[place] = chosen[-1] + 1 if chosen else self._next[place]
@@ -111,17 +123,23 @@ class Calls:
             self._rounds.append((first, picks))
         return len(picks)
 
-    def _call(self, number: int) -> Call:
+    def repeat(self, picks: Sequence[Pick], first: int) -> None:
+        """Adds calls again that an earlier attempt passed over, numbered from `first`; each is the call that it was."""
+        self._rounds.append((first, list(picks)))
+        self._repeated += len(picks)
+
+    def _pick(self, number: int) -> Pick:
         place, within = 0, number
         while within >= self._sizes[place]:
             within -= self._sizes[place]
             place += 1
-        use, _, strategy, config = self._uses[place]
-        return self._planned(place, within, min(strategy.per_call(config), use.count))
+        return place, within
 
-    def _planned(self, place: int, within: int, asked: int) -> Call:
+    def _planned(self, place: int, within: int) -> Call:
         use, prompt, strategy, config = self._uses[place]
-        identifier = f"{place}-{within}"
+        # A call of refilling makes up for what others were asked for.
+        asked = min(strategy.per_call(config), use.count) if within < self._sizes[place] else 0
+        identifier = identified(place, within)
         random = Random(f"{self._spec.random_seed}/{identifier}")
         plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
         axes = axes_of(config, f"{self._spec.random_seed}/{place}", within)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from cultivar_generation import yields
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
-from cultivar_generation.plan import Call, Calls, RunSpec
+from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified
 from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import TeacherSpec
 from cultivar_generation.teaching import CALL_SCHEMA, Outcome, Teaching, counted, usage_of
@@ -49,7 +49,8 @@ class Attempt:
     open: int = 0
     hungry: asyncio.Event = field(default_factory=asyncio.Event)
     coverage: Coverage = field(default_factory=dict)
-    refills: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    unmade: list[Pick] = field(default_factory=list)
 
     @property
     def goes_on(self) -> bool:
@@ -78,24 +79,40 @@ class Attempt:
 
     def refill(self) -> bool:
         """Plans calls for what is short once all others are committed; tells whether there are any."""
-        if self.purse.stopped or len(self.refills) == ROUNDS:
+        if self.purse.stopped or sum("coverage" in each for each in self.rounds) == ROUNDS:
             return False
+        return self._begin_round(coverage=self.coverage)
+
+    def repeat(self) -> None:
+        """Plans again the calls that an earlier attempt, cut short, passed over."""
+        unmade, self.unmade = self.unmade, []
+        if unmade:
+            self._begin_round(calls=unmade)
+
+    def _begin_round(self, **fields: Any) -> bool:
         first = -(-self.teaching.calls.end // RANGE_CALLS) * RANGE_CALLS
-        if not self.teaching.calls.refill(self.coverage, first):
-            return False
-        # With the first range that is committed, so that whoever goes on plans the same calls.
-        self.refills.append({"first": first, "coverage": self.coverage})
-        return True
+        planned = add_round(self.teaching.calls, {"first": first, **fields})
+        if planned:
+            # With the first range that is committed, so that whoever goes on plans the same calls.
+            self.rounds.append({"first": first, **fields})
+        return planned > 0
 
 
 class Range:
     """Calls under way together; those that have ended are in `outcomes`, in no order."""
 
     def __init__(self, attempt: Attempt, start: int) -> None:
+        self._start = start
         self.number = start // RANGE_CALLS
         self.outcomes: list[Outcome] = []
         attempt.open += attempt.teaching.calls.count(start, start + RANGE_CALLS)
         self.task = asyncio.create_task(self._make(attempt, start))
+
+    def unmade(self, calls: Calls) -> list[Pick]:
+        """Returns which calls have not ended: none, but for a run that was cancelled or has spent its budget."""
+        made = {outcome.call.id for outcome in self.outcomes}
+        picks = calls.picks(self._start, self._start + RANGE_CALLS)
+        return [pick for pick in picks if identified(*pick) not in made]
 
     async def _make(self, attempt: Attempt, start: int) -> None:
         attempt.answers.of_part(self.number)
@@ -140,9 +157,9 @@ class GenerationWork:
         teacher, calls = await self._open(hold.run.project, spec)
         tokens = (int(hold.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
         purse = Purse(spec.budget, teacher, TokenUsage(*tokens))
-        refills = list(hold.cursor.get("refills", []))
-        for refill in refills:
-            calls.refill(refill["coverage"], refill["first"])
+        rounds = list(hold.cursor.get("rounds", []))
+        for each in rounds:
+            add_round(calls, each)
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
         async with await teacher.client(self._models, answers, purse.guard) as client:
             await client.wait_ready(READY_SECONDS)
@@ -150,7 +167,9 @@ class GenerationWork:
             counts = hold.progress.get("counts", {})
             ended = sum(counts.get(state, 0) for state in ENDED)
             attempt = Attempt(hold, answers, teacher, client, teaching, purse, ended)
-            attempt.coverage, attempt.refills = hold.cursor.get("coverage", {}), refills
+            attempt.coverage, attempt.rounds = hold.cursor.get("coverage", {}), rounds
+            attempt.unmade = [(place, within) for place, within in hold.cursor.get("unmade", [])]
+            attempt.repeat()
             await self._work_ranges(attempt)
             while attempt.refill():
                 await hold.report(stage="refilling", total=len(calls), now=True)
@@ -200,11 +219,13 @@ class GenerationWork:
         usage = usage_of(outcomes)
         cost = attempt.teacher.cost(TokenUsage(usage["prompt_tokens"], usage["completion_tokens"]))
         attempt.coverage = added(attempt.coverage, map(covered, outcomes))
+        attempt.unmade += made.unmade(attempt.teaching.calls)
         cursor = {
             "next": (number + 1) * RANGE_CALLS,
             "stopped": attempt.purse.stopped,
             "coverage": attempt.coverage,
-            "refills": attempt.refills,
+            "rounds": attempt.rounds,
+            "unmade": attempt.unmade,
         }
         async with hold.commit(add=counted(outcomes), spent={**usage, "cost": cost}, **cursor) as connection:
             await output.add(connection, number, files)
@@ -226,7 +247,16 @@ class GenerationWork:
             },
             inputs=calls.rows,
             outputs={state: counts.get(state, 0) for state in ENDED},
+            short=bool(hold.cursor.get("stopped", "")),
         )
+
+
+def add_round(calls: Calls, planned: Mapping[str, Any]) -> int:
+    """Adds calls beyond those of the spec, which were planned so at first; returns how many."""
+    if "coverage" in planned:
+        return calls.refill(planned["coverage"], planned["first"])
+    calls.repeat([(place, within) for place, within in planned["calls"]], planned["first"])
+    return len(planned["calls"])
 
 
 def covered(outcome: Outcome) -> tuple[Sequence[str], int, int]:

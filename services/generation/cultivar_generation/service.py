@@ -1,6 +1,7 @@
 """The generation servicer."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import codec, outcomes, store, yields
 from cultivar_generation.amending import amend
+from cultivar_generation.budget import retried_spec
 from cultivar_generation.learning import Learner
 from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
@@ -95,6 +97,19 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         """Cancels a generation run."""
         name = split_name(request.name, self._runs.collection)
         return codec.encode_generation_run(await self._runs.cancel(current_principal.get(), *name))
+
+    async def RetryGenerationRun(self, request: pb.RetryGenerationRunRequest, context: Context) -> pb.GenerationRun:
+        """Lets a generation run go on."""
+        name = split_name(request.name, self._runs.collection)
+        budget = codec.decode_budget(request.budget) if request.HasField("budget") else None
+
+        async def effect(connection: AsyncConnection) -> pb.GenerationRun:
+            principal, amended = current_principal.get(), partial(retried_spec, budget=budget)
+            return codec.encode_generation_run(await self._runs.retry(connection, principal, *name, amended))
+
+        retried = await once(self._database, request, pb.GenerationRun, effect)
+        self._engine.nudge()
+        return retried
 
     async def Preview(self, request: pb.PreviewRequest, context: Context) -> pb.PreviewResponse:
         """Makes a few candidates and stores nothing."""

@@ -1,5 +1,6 @@
 """The commands for campaigns against real services: each ends well, or with one sentence and status 1."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from cultivar.datasets.v1 import datasets_pb2, datasets_pb2_grpc
-from cultivar_models.fake import FakeTeacher
+from cultivar.generation.v1 import generation_pb2 as pb
+from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_service.artifacts import open_artifact, read_examples
 from cultivar_service.serving import Host
 from cultivar_training.__main__ import build as training
@@ -126,6 +129,31 @@ async def test_augment_writes_what_was_kept_as_chat_lines(
     )
     assert unknown.exit_code == 1
     assert "there is no strategy 'expnd'" in unknown.output and "expand, preference" in unknown.output
+
+
+async def test_augment_whose_run_was_cancelled_says_how_to_go_on_with_it(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, terminal: Terminal
+) -> None:
+    teacher.settings = FakeSettings(latency_s=0.2)
+    host = await open_host(start, teacher, terminal)
+    assert host.parts is not None
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out.jsonl"
+    seeds.write_bytes(rows("seeds"))
+    words = ("--strategy", "rewrite", "-n", "400", "--teacher", "fake", "-o", str(out))
+    augment = asyncio.create_task(terminal("augment", str(seeds), *words))
+    while not teacher.stats.calls:
+        await asyncio.sleep(0.05)
+    stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
+    (run,) = (await stub.ListGenerationRuns(pb.ListGenerationRunsRequest(parent=PARENT))).generation_runs
+    await stub.CancelGenerationRun(pb.CancelGenerationRunRequest(name=run.name))
+    told = await augment
+    again = f"augment --retry {run.name.rpartition('/')[2]}"
+    assert told.exit_code == 1 and again in " ".join(told.output.split())
+    teacher.settings = FakeSettings()
+    told = await terminal(*again.split(), "-o", str(out))
+    assert told.exit_code == 0 and "of 400 are in" in " ".join(told.output.split()), told.output
+    assert (await terminal("augment", "--retry", "unknown")).exit_code == 1
+    assert "name the file of seeds" in (await terminal("augment")).output
 
 
 async def test_augment_asks_and_answers_what_a_text_says(

@@ -1,6 +1,7 @@
 """What another service's failure means for a campaign: waited for, tried again once, or its own sentence passed on."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from cultivar_campaigns.peers import Child, Peers
 from cultivar_campaigns.plan import Step
 from cultivar_campaigns.round import Round
 from cultivar_campaigns.runner import CampaignWork
+from cultivar_campaigns.stages import Generate
 from cultivar_campaigns.store import Campaign, Stage
-from cultivar_models.fake import FakeTeacher
+from cultivar_generation.__main__ import build as generation
+from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.parts import Parts, Service
@@ -30,6 +33,7 @@ from tests.conftest import Start
 from tests.integration.campaigns.loop import PARENT, config, create, finish, register, stage, upload_all
 from tests.integration.campaigns.scripted import crash, scripted
 from tests.integration.campaigns.test_gates_and_ends import BUILDS, until
+from tests.seeds import commit_examples, seeds
 
 
 class Told:
@@ -152,3 +156,38 @@ async def test_training_that_fails_fails_the_campaign_with_its_sentence(start: S
     assert campaign.run.state == run_pb2.RUN_STATE_FAILED
     failed = stage(campaign, "train/real/1")
     assert campaign.run.error.message == f"train/real/1: {failed.error} ({failed.child})"
+
+
+async def test_a_generation_that_is_tried_again_goes_on_with_what_it_made(start: Start, teacher: FakeTeacher) -> None:
+    teacher.settings = FakeSettings(latency_s=0.05)
+    host = await start(generation)
+    assert host.parts is not None
+    await register(host.parts.channel, teacher)
+    seeds_name = await commit_examples(host.settings.database_url, host.parts.store, seeds())
+    use = {"strategy": "rewrite", "count": 200}
+    data = config({"seeds": seeds_name, "held_out": seeds_name}, generate=[use], review={"by": "nobody"})
+    imported = stage_of("import/seeds", artifacts={"seeds": seeds_name}, state="SUCCEEDED")
+    round_ = Round("default", "told", 1, check_config(data), {"import/seeds": imported})
+    kind = Generate(Peers(host.parts.channel))
+    first = await kind.begin(round_, stage_of("generate", attempt=1), round_.request_id(stage_of("generate"), 1))
+    while not teacher.stats.calls:
+        await asyncio.sleep(0.02)
+    cut = stage_of("generate", attempt=1, child=first.name)
+    await kind.cancel(cut)
+    while (await kind.look(round_, cut)).state != "CANCELLED":
+        await asyncio.sleep(0.05)
+    again = stage_of("generate", attempt=2)
+    second = await kind.begin(round_, again, round_.request_id(again, 2))
+    assert second.name == first.name
+    while (now := await kind.look(round_, cut)).state not in ("SUCCEEDED", "FAILED"):
+        await asyncio.sleep(0.05)
+    assert now.state == "SUCCEEDED" and now.progress["counts"]["answered"] == 200
+
+
+def stage_of(key: str, **fields: Any) -> Stage:
+    """A stage that has just been planned, but for some fields."""
+    name, _, source = key.partition("/")
+    empty: dict[str, Any] = {field.name: "" for field in dataclasses.fields(Stage)}
+    empty |= {name: {} for name in ("progress", "usage", "artifacts", "result")}
+    empty |= {"round": 1, "place": 0, "training_seed": 0, "attempt": 0, "start_time": None, "end_time": None}
+    return Stage(**{**empty, "key": key, "stage": name, "source": source, "state": "PENDING", **fields})

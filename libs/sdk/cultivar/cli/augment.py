@@ -27,7 +27,7 @@ DATASET = "augmented"
 
 
 def augment(
-    seeds: Annotated[Path, typer.Argument(help="The seeds: JSONL, CSV or Parquet; a text for documents.")],
+    seeds: Annotated[Path | None, typer.Argument(help="The seeds: JSONL, CSV, Parquet; a text for documents.")] = None,
     number: Annotated[int, typer.Option("-n", min=1, help="Candidates to ask for; fewer are kept.")] = 1000,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write what was kept, as chat JSONL.")] = Path(
         "out.jsonl"
@@ -39,20 +39,25 @@ def augment(
     instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
     labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
     licence: Licences = None,
+    retry: Annotated[str, typer.Option(help="A generation run that ended early, to go on with instead of seeds.")] = "",
     project: Project = "default",
 ) -> None:
     """Grows a file of seeds: imports it, generates, filters, and writes what was kept as chat JSONL."""
     console = Console(stderr=True)
     with connected(project) as client:
-        use = use_of(client, strategy, prompt, params, number)
-        program = program_of(client, use)
-        has_labels = has_label(seeds, program) if labelled is None else labelled
-        task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
-        imported = import_seeds(client, console, seeds, task, program.takes_inputs)
-        task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
-        origin = imported.artifacts["seeds"]
-        made = generate(client, console, origin, task, use, teacher)
-        kept = filter_made(client, console, made.candidates, "" if program.keeps_inputs else origin, task)
+        if retry:
+            made = go_on(client, console, retry)
+        elif seeds is None:
+            raise failed("name the file of seeds, or a run with --retry")
+        else:
+            use = use_of(client, strategy, prompt, params, number)
+            program = program_of(client, use)
+            has_labels = has_label(seeds, program) if labelled is None else labelled
+            task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
+            imported = import_seeds(client, console, seeds, task, program.takes_inputs)
+            task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
+            made = generate(client, console, imported.artifacts["seeds"], task, use, teacher)
+        kept = filter_made(client, console, made)
         record_outcomes(client, kept.verdicts)
         if not kept.run.progress.counts["kept"]:
             raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
@@ -132,17 +137,37 @@ def generate(
         seeds=seeds, task=task, strategies=[use], teacher=client.name("teachers", teacher)
     )
     request = generation_pb2.CreateGenerationRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
-    watch = generation_pb2.WatchGenerationRunRequest(name=client.generation.CreateGenerationRun(request).name)
+    return follow_generation(client, console, client.generation.CreateGenerationRun(request))
+
+
+def go_on(client: Client, console: Console, run: str) -> generation_pb2.GenerationRun:
+    """Lets a run that ended early make the calls that it has not made; one that made them all stays as it is."""
+    name = client.name("generationRuns", run)
+    ended = client.generation.GetGenerationRun(generation_pb2.GetGenerationRunRequest(name=name))
+    if ended.run.state == run_pb2.RUN_STATE_SUCCEEDED and not ended.stopped:
+        return ended
+    request = generation_pb2.RetryGenerationRunRequest(name=name, request_id=uuid4().hex)
+    return follow_generation(client, console, client.generation.RetryGenerationRun(request))
+
+
+def follow_generation(
+    client: Client, console: Console, run: generation_pb2.GenerationRun
+) -> generation_pb2.GenerationRun:
+    """Follows a generation run to its end; what ends it early says how to go on with it."""
+    watch = generation_pb2.WatchGenerationRunRequest(name=run.name)
     changes = steadily(lambda: client.generation.WatchGenerationRun(watch))
-    done: generation_pb2.GenerationRun = succeeded(follow_run(console, "generate", changes))
+    done: generation_pb2.GenerationRun = follow_run(console, "generate", changes)
+    if done.run.state != run_pb2.RUN_STATE_SUCCEEDED:
+        again = f"`cultivar augment --retry {run.name.rpartition('/')[2]}` goes on with what it has made"
+        raise RunFailed(f"{done.run.error.message or 'the run was cancelled'}; {again}")
     return done
 
 
-def filter_made(
-    client: Client, console: Console, candidates: str, seeds: str, task: example_pb2.Task
-) -> filtering_pb2.FilterRun:
+def filter_made(client: Client, console: Console, made: generation_pb2.GenerationRun) -> filtering_pb2.FilterRun:
     """Keeps the candidates that the shipped recipe does not reject."""
-    spec = filtering_pb2.FilterSpec(examples=candidates, seeds=seeds, task=task)
+    program = program_of(client, made.spec.strategies[0])
+    seeds = "" if program.keeps_inputs else made.spec.seeds
+    spec = filtering_pb2.FilterSpec(examples=made.candidates, seeds=seeds, task=made.spec.task)
     request = filtering_pb2.CreateFilterRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     watch = filtering_pb2.WatchFilterRunRequest(name=client.filtering.CreateFilterRun(request).name)
     changes = steadily(lambda: client.filtering.WatchFilterRun(watch))

@@ -86,6 +86,11 @@ class GenerationRuns:
         request = pb.CreateGenerationRunRequest(parent=parent, spec=spec, request_id=request_id)
         return generation_child(await call(self._stub.CreateGenerationRun, request))
 
+    async def retry(self, name: str, request_id: str) -> Child:
+        """Lets a generation run go on with the calls that it has not made."""
+        request = pb.RetryGenerationRunRequest(name=name, request_id=request_id)
+        return generation_child(await call(self._stub.RetryGenerationRun, request))
+
     async def get(self, name: str) -> Child:
         """Returns a generation run."""
         return generation_child(await call(self._stub.GetGenerationRun, pb.GetGenerationRunRequest(name=name)))

@@ -442,6 +442,38 @@ class CancelGenerationRunRequest(_message.Message):
 Global___CancelGenerationRunRequest: _TypeAlias = CancelGenerationRunRequest  # noqa: Y015
 
 @_typing.final
+class RetryGenerationRunRequest(_message.Message):
+    """Asks to let a generation run go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the run."""
+    request_id: _builtins.str
+    """Makes the call repeatable, as in CreateGenerationRun, for 7 days."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """What the run may spend from now on, with what it has spent; absent for what it might before."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        budget: Global___Budget | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryGenerationRunRequest: _TypeAlias = RetryGenerationRunRequest  # noqa: Y015
+
+@_typing.final
 class PreviewRequest(_message.Message):
     """Asks for a few candidates."""
 

@@ -61,6 +61,11 @@ class GenerationServiceStub:
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRunRequest.SerializeToString,
                 response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.FromString,
                 _registered_method=True)
+        self.RetryGenerationRun = channel.unary_unary(
+                '/cultivar.generation.v1.GenerationService/RetryGenerationRun',
+                request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RetryGenerationRunRequest.SerializeToString,
+                response_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.FromString,
+                _registered_method=True)
         self.Preview = channel.unary_unary(
                 '/cultivar.generation.v1.GenerationService/Preview',
                 request_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.PreviewRequest.SerializeToString,
@@ -162,6 +167,14 @@ class GenerationServiceServicer:
 
     def CancelGenerationRun(self, request, context):
         """Cancels a generation run and keeps what it has committed; has no effect on a run that ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryGenerationRun(self, request, context):
+        """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
+        makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -288,6 +301,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
             'CancelGenerationRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelGenerationRun,
                     request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRunRequest.FromString,
+                    response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.SerializeToString,
+            ),
+            'RetryGenerationRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryGenerationRun,
+                    request_deserializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.RetryGenerationRunRequest.FromString,
                     response_serializer=cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.SerializeToString,
             ),
             'Preview': grpc.unary_unary_rpc_method_handler(
@@ -491,6 +509,33 @@ class GenerationService:
             target,
             '/cultivar.generation.v1.GenerationService/CancelGenerationRun',
             cultivar_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRunRequest.SerializeToString,
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryGenerationRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cultivar.generation.v1.GenerationService/RetryGenerationRun',
+            cultivar_dot_generation_dot_v1_dot_generation__pb2.RetryGenerationRunRequest.SerializeToString,
             cultivar_dot_generation_dot_v1_dot_generation__pb2.GenerationRun.FromString,
             options,
             channel_credentials,

@@ -44,6 +44,10 @@ class GenerationServiceStub:
     """Streams a generation run each time it changes, until its state is final."""
     CancelGenerationRun: _grpc.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRunRequest, _generation_pb2.GenerationRun]
     """Cancels a generation run and keeps what it has committed; has no effect on a run that ended."""
+    RetryGenerationRun: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RetryGenerationRunRequest, _generation_pb2.GenerationRun]
+    """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
+    makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+    """
     Preview: _grpc.UnaryUnaryMultiCallable[_generation_pb2.PreviewRequest, _generation_pb2.PreviewResponse]
     """Makes a few candidates at once and returns them with the rendered prompts; nothing is stored."""
     ListStrategies: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListStrategiesRequest, _generation_pb2.ListStrategiesResponse]
@@ -94,6 +98,10 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Streams a generation run each time it changes, until its state is final."""
     CancelGenerationRun: _aio.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRunRequest, _generation_pb2.GenerationRun]  # type: ignore[assignment]
     """Cancels a generation run and keeps what it has committed; has no effect on a run that ended."""
+    RetryGenerationRun: _aio.UnaryUnaryMultiCallable[_generation_pb2.RetryGenerationRunRequest, _generation_pb2.GenerationRun]  # type: ignore[assignment]
+    """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
+    makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+    """
     Preview: _aio.UnaryUnaryMultiCallable[_generation_pb2.PreviewRequest, _generation_pb2.PreviewResponse]  # type: ignore[assignment]
     """Makes a few candidates at once and returns them with the rendered prompts; nothing is stored."""
     ListStrategies: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListStrategiesRequest, _generation_pb2.ListStrategiesResponse]  # type: ignore[assignment]
@@ -171,6 +179,16 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.GenerationRun, _abc.Awaitable[_generation_pb2.GenerationRun]]:
         """Cancels a generation run and keeps what it has committed; has no effect on a run that ended."""
+
+    @_abc_1.abstractmethod
+    def RetryGenerationRun(
+        self,
+        request: _generation_pb2.RetryGenerationRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.GenerationRun, _abc.Awaitable[_generation_pb2.GenerationRun]]:
+        """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
+        makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+        """
 
     @_abc_1.abstractmethod
     def Preview(

@@ -48,7 +48,8 @@ class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
     """The state of a run.
 
     PENDING -> RUNNING; RUNNING -> WAITING, SUCCEEDED, FAILED, CANCELLING; WAITING -> RUNNING, CANCELLING;
-    PENDING and WAITING -> CANCELLED at once when cancelled; CANCELLING -> CANCELLED. The other states are final.
+    PENDING and WAITING -> CANCELLED at once when cancelled; CANCELLING -> CANCELLED. The other states are final, but for a
+    run that is retried, which is PENDING again.
     """
 
 RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
