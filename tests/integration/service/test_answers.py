@@ -76,7 +76,9 @@ async def test_a_part_is_committed_while_answers_of_the_next_never_cease(databas
             await asyncio.sleep(0.001)
 
     endless = asyncio.create_task(never_cease())
-    await asyncio.sleep(GROUP_SECONDS)
+    async with asyncio.timeout(20):
+        while "1-0" not in await kept(database):
+            await asyncio.sleep(GROUP_SECONDS / 4)
     await asyncio.wait_for(commit(database, answers, 0), 5)
     endless.cancel()
     found = await kept(database)
