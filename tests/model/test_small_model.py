@@ -191,3 +191,18 @@ def test_unpacked_weights_are_safetensors_and_found_again(folder: Path) -> None:
     assert find_weights(TEXT_MODEL) == folder
     assert (folder / "model.safetensors").stat().st_size > 200_000_000
     assert not list(folder.glob("*.bin"))
+
+
+def test_a_gguf_file_becomes_the_same_weights_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
+    from cultivar_models.weights import SHIPPED, find_weights
+    from safetensors.torch import load_file
+
+    # A configuration beside it is not the file's, and is not read.
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "code.Model"}}')
+    file = tmp_path / "mine.gguf"
+    file.symlink_to(SHIPPED[TEXT_MODEL].path())
+    made = find_weights(str(file), tmp_path / "cache")
+    expected = load_file(folder / "model.safetensors")
+    found = load_file(made / "model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(bool((found[name] == expected[name]).all()) for name in expected)

