@@ -14,3 +14,12 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"no {name}: run ../shared/cluster/build {name}, or name the program in {name.upper()}_BIN")
     return found
+
+
+def peer(name: str) -> str:
+    """Returns the Python of a peer's own environment; skips the test, saying how to make it, where there is none."""
+    folder = Path(os.environ.get("PEERS") or Path.home() / ".cache" / "peers")
+    found = folder / name / "bin" / "python"
+    if not found.is_file():
+        pytest.skip(f"no {name}: run ../shared/bench/setup.sh {folder} {name}, or name its folder's parent in PEERS")
+    return str(found)

@@ -19,6 +19,8 @@ import pytest
 from cultivar_launchers import LocalRay, LocalRayLauncher, Program
 from cultivar_models import Endpoint, ModelClient, ModelRejected, Sampling
 
+from tests.programs import peer
+
 KEY = "the-key-of-this-test"
 MODULE = "cultivar_generation.teachers"
 TEXT_MODEL = "smollm2-135m-instruct"
@@ -121,6 +123,31 @@ def test_the_openai_client_reads_streams(served: Served) -> None:
         ]
         with pytest.raises(RateLimitError):
             client.completions.create(prompt="a", n=50, stream=True, **asked)
+
+
+PEER = """
+import sys
+from distilabel.models import OpenAILLM
+from distilabel.pipeline import Pipeline
+from distilabel.steps import LoadDataFromDicts
+from distilabel.steps.tasks import TextGeneration
+
+url, key, model, cache = sys.argv[1:]
+if __name__ == "__main__":
+    with Pipeline("peer", cache_dir=cache) as pipeline:
+        rows = LoadDataFromDicts(data=[{"instruction": f"Name a fruit, number {n}."} for n in range(6)])
+        llm = OpenAILLM(model=model, base_url=url, api_key=key, generation_kwargs={"max_new_tokens": 12})
+        rows >> TextGeneration(llm=llm, input_batch_size=6)
+    made = pipeline.run(use_cache=False)["default"]["train"]
+    print("WRITTEN", sum(bool(text and text.strip()) for text in made["generation"]))
+"""
+
+
+def test_a_peers_generator_works_against_it_unchanged(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(PEER)
+    words = [peer("distilabel"), str(tmp_path / "run.py"), served.url, KEY, TEXT_MODEL, str(tmp_path / "cache")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert "WRITTEN 6" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 async def test_our_own_client_works(served: Served) -> None:
