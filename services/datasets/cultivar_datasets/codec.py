@@ -200,15 +200,15 @@ def encode_version(version: Version, *, whole: bool = True) -> pb.DatasetVersion
         by_role=run.result.get("by_role", {}),
         by_label=run.result.get("by_label", {}),
         card=run.result.get("card", "") if whole else "",
-        by_licence=by_licence(run),
+        by_licence=by_licence(run.result),
     )
 
 
-def by_licence(run: Run) -> Mapping[str, int]:
+def by_licence(result: Mapping[str, Any]) -> Mapping[str, int]:
     """Returns the examples of a version by licence; what teachers wrote before any was kept is unstated."""
-    written = run.result.get("by_role", {}).get("synthetic", 0)
+    written = result.get("by_role", {}).get("synthetic", 0)
     unknown = {UNSTATED: written} if written else {}
-    found: Mapping[str, int] = run.result.get("by_licence", unknown)
+    found: Mapping[str, int] = result.get("by_licence", unknown)
     return found
 
 

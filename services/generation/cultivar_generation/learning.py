@@ -25,8 +25,8 @@ class Learner:
     async def learn(self, principal: Principal, project: str, artifact: str) -> Sequence[PromptOutcome]:
         """Returns what an artifact says of each prompt version, and keeps it; the same artifact again adds nothing.
 
-        It reads all rows, and the examples that they speak of: seconds for a million. Raises OutcomesUnusable for an
-        artifact of another kind, and NotFound where there is none.
+        It reads all rows, and the examples that they speak of: some ten seconds of a core for a million. Raises
+        OutcomesUnusable for an artifact of another kind, and NotFound where there is none.
         """
         manifest = await open_artifact(self._store, project, artifact, "artifact")
         source_of(manifest)

@@ -6,7 +6,7 @@ its configuration, says which version of a prompt made it.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,7 @@ from cultivar_service.names import resource_name
 from cultivar_generation.errors import OutcomesUnusable
 
 VERDICTS, REVIEWS = "verdicts", "reviews"
-COLUMNS = {
-    VERDICTS: ("example", "filter", "keep", "reason"),
-    REVIEWS: ("id", "decision", "scores", "edited_text", "edited_answer", "label", "tags", "kind"),
-}
+REVIEW_COLUMNS = ["id", "decision", "scores", "edited_text", "edited_answer", "label", "tags", "kind"]
 EDITS = ("edited_text", "edited_answer", "label")
 # What the reason of a verdict begins with whose filter could not judge.
 ERROR = "error:"
@@ -35,16 +32,16 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     scores: defaultdict[str, tuple[int, int]] = field(default_factory=lambda: defaultdict(lambda: (0, 0)))
 
-    def add_verdict(self, reject: Mapping[str, Any] | None) -> None:
-        """Counts a candidate with the verdict that did not keep it, None for one that was kept."""
+    def add_verdict(self, reject: tuple[str, str] | None) -> None:
+        """Counts a candidate with the filter that did not keep it and its reason, None for one that was kept."""
         self.counts["judged"] += 1
         if reject is None:
             self.counts["kept"] += 1
-        elif reject["reason"].startswith(ERROR):
+        elif reject[1].startswith(ERROR):
             self.counts["failed"] += 1
         else:
             self.counts["rejected"] += 1
-            self.reasons[f"{reject['filter']}: {reject['reason']}"] += 1
+            self.reasons[": ".join(reject)] += 1
 
     def add_review(self, review: Mapping[str, Any]) -> None:
         """Counts a review."""
@@ -72,7 +69,9 @@ def source_of(manifest: Manifest) -> str:
 
 async def tally(store: ArtifactStore, manifest: Manifest) -> Mapping[str, Tally]:
     """Counts what verdicts or reviews say, by prompt version (`{prompt}@{version}`); others than candidates are not."""
-    said = {key: row async for key, row in rows_of(store, manifest)}
+    said: dict[bytes, Any] = {}
+    async for table in read_shards(store, manifest):
+        said.update(await asyncio.to_thread(READERS[manifest.kind], table))
     examples = await load_manifest(store, manifest.project, str(manifest.config["examples"]))
     found: defaultdict[str, Tally] = defaultdict(Tally)
     async for table in read_shards(store, examples):
@@ -80,7 +79,7 @@ async def tally(store: ArtifactStore, manifest: Manifest) -> Mapping[str, Tally]
     return found
 
 
-def add(found: defaultdict[str, Tally], table: pa.Table, said: Mapping[str, Any], kind: str) -> None:
+def add(found: defaultdict[str, Tally], table: pa.Table, said: Mapping[bytes, Any], kind: str) -> None:
     """Adds what was said of a shard of examples."""
     for key, prompt in prompts_of(table):
         if prompt and kind == VERDICTS:
@@ -89,23 +88,26 @@ def add(found: defaultdict[str, Tally], table: pa.Table, said: Mapping[str, Any]
             found[prompt].add_review(said[key])
 
 
-def prompts_of(table: pa.Table) -> Iterable[tuple[str, str]]:
+def prompts_of(table: pa.Table) -> Iterable[tuple[bytes, str]]:
     """Returns id and prompt version of each example of a shard."""
     prompts = pc.struct_field(table["provenance"], "prompt")
-    return zip(table["id"].to_pylist(), prompts.to_pylist(), strict=True)
+    return zip(map(bytes.fromhex, table["id"].to_pylist()), prompts.to_pylist(), strict=True)
 
 
-async def rows_of(store: ArtifactStore, manifest: Manifest) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-    """Yields what is to be known of examples, by their ids: verdicts that do not keep, or reviews."""
-    async for table in read_shards(store, manifest):
-        for row in await asyncio.to_thread(listed, table, manifest.kind):
-            yield row
+def rejects_of(table: pa.Table) -> dict[bytes, tuple[str, str]]:
+    """Returns filter and reason of each verdict of a shard that does not keep, by the id of its example.
+
+    Ids as bytes, and each reason once: of a million candidates half may be rejected.
+    """
+    rows = table.filter(pc.invert(table["keep"])).select(["example", "filter", "reason"]).to_pylist()
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    pairs = ((row["example"], (row["filter"], row["reason"])) for row in rows)
+    return {bytes.fromhex(example): known.setdefault(why, why) for example, why in pairs}
 
 
-def listed(table: pa.Table, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Returns the rows of a shard, by the id of their example."""
-    rows = table.select(COLUMNS[kind])
-    # What was kept needs no row: it is what is left, and of a million candidates it is much.
-    rows = rows.filter(pc.invert(rows["keep"])) if kind == VERDICTS else rows
-    key = COLUMNS[kind][0]
-    return [(row[key], row) for row in rows.to_pylist()]
+def reviews_of(table: pa.Table) -> dict[bytes, Mapping[str, Any]]:
+    """Returns the reviews of a shard, by the id of their example."""
+    return {bytes.fromhex(row["id"]): row for row in table.select(REVIEW_COLUMNS).to_pylist()}
+
+
+READERS: Mapping[str, Callable[[pa.Table], Mapping[bytes, Any]]] = {VERDICTS: rejects_of, REVIEWS: reviews_of}

@@ -60,7 +60,9 @@ async def test_the_whole_loop_ends_in_a_report_whose_figures_are_those_of_the_se
     assert host.parts is not None
     channel = host.parts.channel
     await register(channel, teacher)
-    campaign = await finish(channel, await create(channel, config(await upload_all(channel))))
+    # The fake teacher has no licence.
+    data = config(await upload_all(channel), select={"licences": ["unstated"]})
+    campaign = await finish(channel, await create(channel, data))
     assert campaign.run.state == run_pb2.RUN_STATE_SUCCEEDED, campaign.run.error
     counts = campaign.run.progress.counts
     assert counts["kept"] + counts["rejected"] == counts["candidates"]
@@ -84,6 +86,7 @@ async def test_the_whole_loop_ends_in_a_report_whose_figures_are_those_of_the_se
     assert await audited(channel) == []
     await every_parent_exists(channel, campaign)
     await generation_knows_what_became_of_its_candidates(channel, campaign)
+    await the_teachers_licence_is_told(channel, campaign)
 
 
 async def generation_knows_what_became_of_its_candidates(channel: grpc.aio.Channel, campaign: pb.Campaign) -> None:
@@ -101,6 +104,16 @@ async def generation_knows_what_became_of_its_candidates(channel: grpc.aio.Chann
     told = {name: counts[name] for name in ("kept", "rejected", "reviewed", "accepted", "declined")}
     assert {name: said[name] for name in told} == told
     assert (said["judged"], said["by_program"]) == (counts["candidates"], counts["reviewed"])
+
+
+async def the_teachers_licence_is_told(channel: grpc.aio.Channel, campaign: pb.Campaign) -> None:
+    """Asserts that a dataset of the campaign keeps to the licences of its file, and tells what it holds."""
+    stub: Any = datasets_pb2_grpc.DatasetsServiceStub(channel)
+    name = stage(campaign, "dataset/real_reviewed").child
+    version = await stub.GetDatasetVersion(datasets_pb2.GetDatasetVersionRequest(name=name))
+    assert list(version.spec.licences) == ["unstated"]
+    assert version.run.progress.counts["unlicensed"] == 0
+    assert dict(version.by_licence) == {"unstated": version.by_role["synthetic"]}
 
 
 async def every_parent_exists(channel: grpc.aio.Channel, campaign: pb.Campaign) -> None:

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 CALL_SECONDS = 60.0
+LONG_CALL_SECONDS = 600.0
 BY_STATUS: dict[grpc.StatusCode, type[errors.CultivarError]] = {
     kind.status: kind
     for kind in (
@@ -23,10 +24,10 @@ BY_STATUS: dict[grpc.StatusCode, type[errors.CultivarError]] = {
 }
 
 
-async def call(method: Any, request: Any) -> Any:
+async def call(method: Any, request: Any, seconds: float = CALL_SECONDS) -> Any:
     """Makes a call; raises the other service's error as one of ours, and Unavailable where it does not answer."""
     try:
-        return await method(request, timeout=CALL_SECONDS)
+        return await method(request, timeout=seconds)
     except grpc.aio.AioRpcError as error:
         raise translated(error, method) from error
 

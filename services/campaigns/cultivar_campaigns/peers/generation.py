@@ -11,7 +11,7 @@ from cultivar_records import TaskSpec
 from cultivar_service.example_codec import encode_task
 from cultivar_service.struct_codec import encode_struct
 
-from cultivar_campaigns.peers.calls import call
+from cultivar_campaigns.peers.calls import LONG_CALL_SECONDS, call
 from cultivar_campaigns.peers.child import Child, child_of
 from cultivar_campaigns.peers.datasets import parameters
 
@@ -98,7 +98,7 @@ class GenerationRuns:
     async def record(self, parent: str, artifact: str) -> None:
         """Lets generation take down what verdicts or reviews say of its prompts."""
         request = pb.RecordPromptOutcomesRequest(parent=parent, artifact=artifact)
-        await call(self._stub.RecordPromptOutcomes, request)
+        await call(self._stub.RecordPromptOutcomes, request, LONG_CALL_SECONDS)
 
     async def cancel(self, name: str) -> None:
         """Cancels a generation run."""
