@@ -143,8 +143,8 @@ class ModelClient:
 
 
 def _answer(choices: list[list[str]], usage: TokenUsage) -> Answer:
-    (text, finish_reason), *more = choices
-    return Answer(text, finish_reason, usage, tuple(choice[0] for choice in more))
+    (text, finish_reason, *model), *more = choices
+    return Answer(text, finish_reason, usage, tuple(choice[0] for choice in more), *model)
 
 
 async def _all(calls: Sequence[Coroutine[Any, Any, None]]) -> None:

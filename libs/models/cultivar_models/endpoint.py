@@ -106,12 +106,14 @@ class Answer:
 
     finish_reason: `stop`, `length` (cut at max_tokens), or what else the server says; empty where it says nothing.
     more: the further choices when the request asked for several; a server may give fewer than were asked.
+    model: what the answer says it is of, which may be more exact than what was asked; empty where it says nothing.
     """
 
     text: str
     finish_reason: str
     usage: TokenUsage
     more: tuple[str, ...] = ()
+    model: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -6,25 +6,30 @@ from typing import Any
 
 from cultivar_models.endpoint import TokenUsage
 
+_LONGEST_NAME = 512
+
 
 class BadAnswer(Exception):
     """Says in words how an answer breaks the protocol; never leaves this package."""
 
 
 def read_chat(body: dict[str, Any]) -> list[list[str]]:
-    """Returns `[text, finish_reason]` for each choice of a chat answer; an answer without a word is a bad one."""
-    choices = [[_chat_text(choice), _finish(choice)] for choice in _listed(body, "choices")]
+    """Returns `[text, finish_reason]` for each choice of a chat answer; an answer without a word is a bad one.
+
+    A third part is the model that the answer says it is of, where it says one.
+    """
+    choices = [[_chat_text(choice), _finish(choice), *_model(body)] for choice in _listed(body, "choices")]
     if not choices[0][0].strip():
         raise BadAnswer("the first choice has no text")
     return choices
 
 
 def read_completion(body: dict[str, Any]) -> list[list[str]]:
-    """Returns `[text, finish_reason]` for each choice of a completion.
+    """Returns `[text, finish_reason]` for each choice of a completion, and the model as `read_chat` does.
 
     An empty text is an answer here: the model may stop at once.
     """
-    return [[_text(choice.get("text")), _finish(choice)] for choice in _listed(body, "choices")]
+    return [[_text(choice.get("text")), _finish(choice), *_model(body)] for choice in _listed(body, "choices")]
 
 
 def read_scores(body: dict[str, Any], prefixes: Sequence[int]) -> list[list[float]]:
@@ -84,6 +89,11 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise BadAnswer("a choice has no text")
     return value
+
+
+def _model(body: dict[str, Any]) -> list[str]:
+    model = body.get("model")
+    return [model[:_LONGEST_NAME]] if isinstance(model, str) and model else []
 
 
 def _finish(choice: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from cultivar_artifacts import ArtifactMissing, ArtifactStore, load_alias
 from cultivar_artifacts.store import is_alias, is_digest, is_project
+from cultivar_models import Answer
 from cultivar_models.weights import SHIPPED
 from cultivar_service.errors import InvalidArgument
 
@@ -30,3 +31,11 @@ async def own_model(artifacts: ArtifactStore, project: str, teacher: TeacherSpec
     except ArtifactMissing:
         return teacher
     return teacher.model_copy(update={"model": f"{alias.base_model}:{project}/{named}"})
+
+
+def answering(teacher: TeacherSpec, answer: Answer) -> str:
+    """Returns the model that a candidate is of: an alias moves, and Cultivar's own application says what answered.
+
+    What another server calls itself is taken from nobody: many say the same name whatever they serve.
+    """
+    return teacher.model if teacher.url else answer.model or teacher.model

@@ -11,6 +11,7 @@ from cultivar_records import Example
 
 from cultivar_generation import roundtrip
 from cultivar_generation.budget import BudgetSpent
+from cultivar_generation.own_models import answering
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate, sampling_of
 from cultivar_generation.teacher import TeacherSpec
 
@@ -112,7 +113,7 @@ class Teaching:
         outcome = Outcome(call, answer.usage, answer.text, malformed=malformed)
         for ordinal, draft in enumerate(drafts):
             try:
-                model, licence = self._teacher.model, self._teacher.licence
+                model, licence = answering(self._teacher, answer), self._teacher.licence
                 made = candidate(self._run, self._spec, model, call, ordinal, draft, licence)
                 outcome.candidates.append(made)
             except ValueError as error:

@@ -1,7 +1,8 @@
 import pytest
 from cultivar_artifacts import Alias, MemoryStore, save_alias
-from cultivar_generation.own_models import own_model
+from cultivar_generation.own_models import answering, own_model
 from cultivar_generation.teacher import TeacherSpec
+from cultivar_models import Answer, TokenUsage
 from cultivar_service.errors import InvalidArgument
 
 DIGEST = "1" * 64
@@ -37,3 +38,12 @@ async def test_another_projects_adapters_cannot_be_named(store: MemoryStore, mod
 async def test_a_teacher_at_a_url_is_somebody_elses_and_stays_as_it_is(store: MemoryStore) -> None:
     teacher = TeacherSpec(url="http://127.0.0.1:1/v1", model="sales/champion")
     assert await own_model(store, "support", teacher) == teacher
+
+
+def test_a_candidate_is_of_the_adapter_that_answered_under_the_alias() -> None:
+    answer = Answer("a", "stop", TokenUsage(), model=f"small:support/{DIGEST}")
+    champion = TeacherSpec(model="small:support/champion")
+    assert answering(champion, answer) == f"small:support/{DIGEST}"
+    assert answering(champion, Answer("a", "stop", TokenUsage())) == "small:support/champion"
+    elsewhere = TeacherSpec(url="http://127.0.0.1:1/v1", model="large")
+    assert answering(elsewhere, answer) == "large"

@@ -98,3 +98,10 @@ def test_vectors_of_unlike_length_or_without_numbers_are_bad(data: list[object])
 def test_missing_or_senseless_usage_counts_nothing() -> None:
     for usage in (None, 5, {}, {"prompt_tokens": -3}, {"prompt_tokens": "many"}):
         assert read_usage(json.loads(json.dumps({"usage": usage}))).prompt_tokens == 0
+
+
+def test_the_model_that_an_answer_names_is_read_with_each_choice() -> None:
+    body = {"model": "base:p/1", "choices": [{"text": "a", "finish_reason": "stop"}, {"text": "b"}]}
+    assert read_completion(body) == [["a", "stop", "base:p/1"], ["b", "", "base:p/1"]]
+    chat = {"model": 5, "choices": [{"message": {"content": "a"}}]}
+    assert read_chat(chat) == [["a", ""]]
