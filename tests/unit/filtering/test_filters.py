@@ -132,6 +132,15 @@ def test_format_finds_remains_of_prompts_in_messages(text: str, expected: str) -
     assert reason("format", made(text)) == expected
 
 
+def test_inputs_that_are_answered_later_need_no_answer_and_are_checked_for_the_rest() -> None:
+    given = Given(INSTRUCTION)
+    assert reason("format", made("Name one tree.", "", task=INSTRUCTION), given, answered=False) == ""
+    assert reason("format", made("1. Name one tree.", "", task=INSTRUCTION), given, answered=False) == "list_mark"
+    assert reason("nonsense", made("Name one tree.", "", task=INSTRUCTION), given) == ""
+    (judged,) = Sieve(RECIPES["instructions"].uses, given).judge([made("Name one tree.", "", task=INSTRUCTION)])
+    assert all(verdict.keep for verdict in judged.verdicts)
+
+
 def test_format_looks_for_what_the_task_needs() -> None:
     assert reason("format", made("where is it", "weather")) == "label_unknown"
     assert reason("format", made("Add two numbers.", "def add(): ...", task=CODE), Given(CODE)) == "no_tests"

@@ -84,6 +84,8 @@ def test_a_bad_line_costs_only_itself(tmp_path: Path, line: bytes, reason: str) 
         ),
         (TaskKind.ENTITIES, {"text": "ab", "spans": [{"start": 1, "end": 1, "label": "x"}]}, "end after its start"),
         (TaskKind.ENTITIES, {"text": "ab", "spans": [{"start": "0", "end": 1, "label": "x"}]}, "start"),
+        (TaskKind.INSTRUCTION, {"instruction": "a", "instances": []}, "'instances' must be a list of input and output"),
+        (TaskKind.INSTRUCTION, {"instruction": "a", "instances": [{"input": "b"}]}, "has no output"),
         (TaskKind.ENTITIES, {"text": "ab", "spans": "x"}, "'spans' must be a list"),
         (TaskKind.CODE, {"prompt": "a", "completion": "b", "tests": [1]}, "'tests' must be a list of texts"),
     ],

@@ -31,6 +31,7 @@ FORMS: list[dict[str, Any]] = [
     {"instruction": "where is it", "input": "", "output": "arrival"},
     {"instruction": "where is it", "output": "arrival"},
     {"instruction": "where", "context": "is it", "response": "arrival"},
+    {"instruction": "where is it", "instances": [{"input": "", "output": "arrival"}], "is_classification": True},
     {"text": "where is it", "label": "arrival"},
     {"text": "where is it", "category": "arrival", "other": [1, {"a": None}]},
 ]

@@ -1,8 +1,9 @@
-"""The four forms of a row, and the example that each becomes.
+"""The five forms of a row, and the example that each becomes.
 
 - chat: `messages`, a list of `role` and `content`; beside it `label`, `spans` or `tests` where the task has them
 - prompt and completion: `prompt`, `completion`
 - Alpaca: `instruction`, `input` (may be missing), `output`
+- Self-Instruct: `instruction`, `instances`, a list of `input` and `output`, of which the first is taken
 - text and label: `text`, `label`; for entities `text`, `spans`
 
 Other columns are ignored. `ALIASES` lists the names under which public data sets keep the same things.
@@ -30,11 +31,15 @@ FORMS: Final = (
     ("messages",),
     ("prompt", "completion"),
     ("instruction", "output"),
+    ("instruction", "instances"),
     ("text", "label"),
     ("text", "spans"),
 )
 INPUTS: Final = ("instruction", "prompt", "question", "text", "problem")
-WANTED: Final = "messages; prompt and completion; instruction and output; text and label; or text and spans"
+WANTED: Final = (
+    "messages; prompt and completion; instruction and output; instruction and instances; text and label; "
+    "or text and spans"
+)
 
 _Turns = list[Message]
 
@@ -188,12 +193,21 @@ def _alpaca(fields: Mapping[str, Any]) -> _Turns:
     return _pair("\n\n".join(part for part in parts if part.strip()), _text(fields, "output"))
 
 
+def _instances(fields: Mapping[str, Any]) -> _Turns:
+    instances = fields["instances"]
+    if not isinstance(instances, list) or not instances or not isinstance(instances[0], Mapping):
+        raise RowProblem("The field 'instances' must be a list of input and output.")
+    if "output" not in instances[0]:
+        raise RowProblem("The first of 'instances' has no output.")
+    return _alpaca({**instances[0], "instruction": fields["instruction"]})
+
+
 def _plain(fields: Mapping[str, Any]) -> _Turns:
     return [Message(role="user", content=_text(fields, "text"))]
 
 
 _TURNS: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], _Turns]]] = dict(
-    zip(FORMS, (_chat, _completion, _alpaca, _plain, _plain), strict=True)
+    zip(FORMS, (_chat, _completion, _alpaca, _instances, _plain, _plain), strict=True)
 )
 
 

@@ -13,6 +13,7 @@ from cultivar_filtering.filters.label_echo import LabelEcho
 from cultivar_filtering.filters.length import Length
 from cultivar_filtering.filters.near_duplicate import NearDuplicate
 from cultivar_filtering.filters.nonsense import Nonsense
+from cultivar_filtering.filters.novelty import Novelty
 from cultivar_filtering.filters.prompt_echo import PromptEcho
 from cultivar_filtering.filters.protocol import Filter, FilterConfig, Given, Judge, Opinion, Rule
 from cultivar_filtering.filters.repetition import Repetition
@@ -27,6 +28,7 @@ FILTERS: dict[str, Filter] = {
     "length": Length(),
     "near_duplicate": NearDuplicate(),
     "nonsense": Nonsense(),
+    "novelty": Novelty(),
     "prompt_echo": PromptEcho(),
     "repetition": Repetition(),
 }

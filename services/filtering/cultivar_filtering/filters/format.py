@@ -37,6 +37,7 @@ class FormatConfig(FilterConfig):
     debris: bool = Field(
         True, description="Whether remains of prompts are rejected: list marks, role tokens, template words."
     )
+    answered: bool = Field(True, description="Whether an answer is needed; no for inputs that are answered later.")
 
 
 class Format:
@@ -68,7 +69,8 @@ class Format:
 
         def rule(example: Example) -> Opinion:
             for reason in lacks(example, given.task):
-                return reject(reason)
+                if config.answered or reason != "no_answer":
+                    return reject(reason)
             if debris is not None:
                 for reason in debris(example):
                     return reject(reason)

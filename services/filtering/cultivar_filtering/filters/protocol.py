@@ -106,4 +106,5 @@ def wording(example: Example) -> str:
 
 def prose(example: Example) -> list[str]:
     """Returns the texts of an example that should read like writing: the wording, and the answer to an instruction."""
-    return [wording(example), example.answer] if example.task is TaskKind.INSTRUCTION else [wording(example)]
+    answered = example.task is TaskKind.INSTRUCTION and example.answer.strip()
+    return [wording(example), example.answer] if answered else [wording(example)]
