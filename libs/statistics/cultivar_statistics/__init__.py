@@ -1,5 +1,6 @@
 """Metrics of labels, and how sure one may be of them: intervals, paired tests, and what a test can see."""
 
+from cultivar_statistics.likelihoods import detectable_gain, perplexity, perplexity_bootstrap, perplexity_gain
 from cultivar_statistics.metrics import METRICS, Confusion, accuracy, confusion_matrix, macro_f1
 from cultivar_statistics.proportions import (
     McNemar,
@@ -22,12 +23,16 @@ __all__ = [
     "accuracy",
     "bootstrap",
     "confusion_matrix",
+    "detectable_gain",
     "difference",
     "discordance",
     "macro_f1",
     "mcnemar",
     "minimum_detectable_gain",
     "paired_bootstrap",
+    "perplexity",
+    "perplexity_bootstrap",
+    "perplexity_gain",
     "rows_to_detect",
     "seeds_bootstrap",
     "wilson",

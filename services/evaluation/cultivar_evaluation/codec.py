@@ -11,15 +11,15 @@ from cultivar_service.runs import Run
 from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
-from cultivar_evaluation.comparing import Compared
+from cultivar_evaluation.metrics import Compared
 from cultivar_evaluation.plan import BASE_MODEL, EvaluationSpec
 
 
 def decode_spec(project: str, spec: pb.EvaluationSpec, adapter_base: str = "") -> EvaluationSpec:
     """Resolves what a run is to do; `adapter_base` is the base model that the adapter was trained on."""
     task = decode_task(spec.task, "spec.task")
-    if task.kind is not TaskKind.CLASSIFICATION or len(task.labels) < 2:
-        raise InvalidArgument("spec.task must be a classification with two labels or more", field="spec.task.labels")
+    if task.kind is TaskKind.CLASSIFICATION and len(task.labels) < 2:
+        raise InvalidArgument("a classification must have two labels or more to be scored", field="spec.task.labels")
     if adapter_base and spec.base_model and spec.base_model != adapter_base:
         raise InvalidArgument(f"the adapter is for {adapter_base}, not {spec.base_model}", field="spec.base_model")
     if spec.most_shots and not spec.shots:

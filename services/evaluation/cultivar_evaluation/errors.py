@@ -2,6 +2,7 @@
 
 InvalidArgument
 ├── MetricUnknown     no metric of that name; the message gives those that are
+├── MetricUnfit       a metric that does not measure the runs' kind of task; the message gives those that do
 └── RowsDiffer        runs that are to be compared did not score the same rows
 FailedPrecondition
 ├── RowsUnusable      the rows are empty, or lack what the task needs
@@ -21,6 +22,17 @@ class MetricUnknown(InvalidArgument):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(
             f"there is no metric {name[:80]!r}: the metrics are {', '.join(sorted(known))}", field="metric"
+        )
+
+
+class MetricUnfit(InvalidArgument):
+    """A metric does not measure the kind of task of a run."""
+
+    reason = "METRIC_UNFIT"
+
+    def __init__(self, name: str, kind: str, fit: Iterable[str]) -> None:
+        super().__init__(
+            f"{name} does not measure a task of kind {kind}: take {' or '.join(sorted(fit))}", field="metric"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,6 @@ from cultivar_service.database import Database
 from cultivar_service.holds import Hold, Settled
 from cultivar_service.parts import Models
 from cultivar_service.runs import SUCCEEDED
-from cultivar_statistics import bootstrap
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_evaluation.errors import RowsUnusable
@@ -36,6 +36,7 @@ PREDICTION_SCHEMA = pa.schema(
         pa.field("predicted", pa.string(), nullable=False),
         pa.field("logprobs", pa.list_(pa.float64()), nullable=False),
         pa.field("cause", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
     ]
 )
 
@@ -94,7 +95,7 @@ class EvaluationWork:
         return Settled(
             result={
                 PREDICTIONS: manifest.digest,
-                "metrics": estimates(rows, spec.random_seed) if rows else [],
+                "metrics": estimates(spec, rows) if rows else [],
                 "times_scored": await times_scored(connection, hold.run.project, spec.examples) + 1,
             },
             inputs=hold.cursor.get("next", 0),
@@ -113,35 +114,42 @@ async def predict(
         if len(rows) == 1:
             return [prediction(spec, rows[0], [], str(error))]
         return [made for row in rows for made in await predict(client, spec, [row], shots)]
-    many = len(spec.task.labels)
+    many = len(spec.task.labels) if spec.by_label else 1
     return [prediction(spec, row, scores[place * many : (place + 1) * many]) for place, row in enumerate(rows)]
 
 
 def prediction(spec: EvaluationSpec, row: Example, scores: Sequence[Score], cause: str = "") -> dict[str, Any]:
-    """Returns the row of an example: the likeliest label, the first of equals; none where scoring failed."""
+    """Returns the row of an example: the likeliest label, the first of equals; none where scoring failed.
+
+    Of an answer without a label there are its log-probability and its tokens alone.
+    """
     logprobs = [score.logprob for score in scores]
-    predicted = spec.task.labels[logprobs.index(max(logprobs))] if logprobs else ""
-    return {"id": row.id, "truth": row.label, "predicted": predicted, "logprobs": logprobs, "cause": cause}
+    predicted = spec.task.labels[logprobs.index(max(logprobs))] if logprobs and spec.by_label else ""
+    tokens = 0 if spec.by_label else sum(score.tokens for score in scores)
+    truth = row.label if spec.by_label else ""
+    made = {"id": row.id, "truth": truth, "predicted": predicted, "logprobs": logprobs, "cause": cause}
+    return {**made, "tokens": tokens}
 
 
 def usable(rows: list[Example], spec: EvaluationSpec) -> list[Example]:
     """Returns the rows; raises RowsUnusable where there are none, or one has a label outside the task's."""
     if not rows:
         raise RowsUnusable("there are no rows to score: import some with ImportExamples")
+    if not spec.by_label:
+        return rows
     strange = sorted({str(row.label) for row in rows} - set(spec.task.labels))
     if strange:
         raise RowsUnusable(f"{len(strange)} labels of the rows are not the task's, such as {strange[0][:60]!r}")
     return rows
 
 
-def estimates(rows: Sequence[dict[str, Any]], random_seed: int) -> list[dict[str, Any]]:
-    """Returns each metric with its bootstrap interval over other samples of rows."""
-    truth, predicted = [row["truth"] for row in rows], [row["predicted"] for row in rows]
+def estimates(spec: EvaluationSpec, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns each metric of the kind of task with its bootstrap interval over other samples of rows."""
     made = []
     for name, metric in METRICS.items():
-        found = bootstrap(name, truth, predicted, seed=random_seed)
-        interval = {"low": found.low, "high": found.high, "level": found.level}
-        made.append({"metric": name, "value": metric.measure(truth, predicted), **interval})
+        if spec.task.kind in metric.tasks:
+            found = metric.estimate(rows, spec.random_seed)
+            made.append({"metric": name, **asdict(found)})
     return made
 
 

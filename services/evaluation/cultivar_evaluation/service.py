@@ -20,9 +20,10 @@ from cultivar_service.principal import current_principal
 from cultivar_service.runs import SUCCEEDED, Runs
 
 from cultivar_evaluation import codec
-from cultivar_evaluation.comparing import Predictions, compare
-from cultivar_evaluation.errors import MetricUnknown, NotEnded
-from cultivar_evaluation.metrics import METRICS
+from cultivar_evaluation.comparing import compare
+from cultivar_evaluation.errors import MetricUnfit, MetricUnknown, NotEnded
+from cultivar_evaluation.metrics import METRICS, Predictions
+from cultivar_evaluation.plan import EvaluationSpec
 from cultivar_evaluation.predictions import read_predictions
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -81,13 +82,13 @@ class EvaluationServicer(pb_grpc.EvaluationServiceServicer):
         metric = request.metric or "accuracy"
         if metric not in METRICS:
             raise MetricUnknown(metric, METRICS)
-        first = await self._predictions(project, request.first, "first")
-        second = await self._predictions(project, request.second, "second")
+        first = await self._predictions(project, request.first, "first", metric)
+        second = await self._predictions(project, request.second, "second", metric)
         # Ten thousand resamples take a while, and the event loop serves others.
         compared = await asyncio.to_thread(compare, metric, first, second, request.random_seed)
         return codec.encode_comparison(metric, compared, len(first), len(second))
 
-    async def _predictions(self, project: str, names: Iterable[str], field: str) -> list[Predictions]:
+    async def _predictions(self, project: str, names: Iterable[str], field: str, metric: str) -> list[Predictions]:
         found: list[Predictions] = []
         for name in names:
             owner, run_id = split_name(name, self._runs.collection, field)
@@ -96,6 +97,9 @@ class EvaluationServicer(pb_grpc.EvaluationServiceServicer):
             run = await self._runs.get(project, run_id)
             if run.state != SUCCEEDED:
                 raise NotEnded(name, run.state)
+            kind = EvaluationSpec.model_validate(run.spec).task.kind
+            if kind not in METRICS[metric].tasks:
+                raise MetricUnfit(metric, kind, [each for each in METRICS if kind in METRICS[each].tasks])
             manifest = await load_manifest(self._store, project, run.result["predictions"])
             found.append(await read_predictions(self._store, manifest))
         if not found:

@@ -1,5 +1,6 @@
 """Evaluation over real gRPC and Postgres, with the fake teacher's scores."""
 
+import math
 from typing import Any
 
 import grpc
@@ -7,11 +8,13 @@ import pytest
 from cultivar.audit.v1 import audit_pb2
 from cultivar.evaluation.v1 import evaluation_pb2 as pb
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
+from cultivar.example.v1 import example_pb2
 from cultivar.run.v1 import run_pb2
 from cultivar_artifacts import load_manifest
 from cultivar_evaluation.__main__ import build
 from cultivar_evaluation.predictions import read_predictions
 from cultivar_models.fake import FakeTeacher
+from cultivar_records import Example, Message, Provenance, TaskKind, example_id
 from cultivar_service.serving import Host
 
 from tests.conftest import Start
@@ -31,7 +34,7 @@ async def open_evaluation(start: Start, teacher: FakeTeacher) -> tuple[Host, Any
 async def evaluate(stub: Any, rows: str, request_id: str = "", **spec: Any) -> pb.EvaluationRun:
     """Creates a run and follows it to its end."""
     request = pb.CreateEvaluationRunRequest(
-        parent=PARENT, spec=pb.EvaluationSpec(examples=rows, task=TASK, **spec), request_id=request_id
+        parent=PARENT, spec=pb.EvaluationSpec(**{"examples": rows, "task": TASK, **spec}), request_id=request_id
     )
     run = await stub.CreateEvaluationRun(request)
     async for change in stub.WatchEvaluationRun(pb.WatchEvaluationRunRequest(name=run.name)):
@@ -87,6 +90,55 @@ async def test_shots_that_tell_the_labels_make_the_model_better(start: Start, te
     with_shots = await evaluate(stub, rows, shots=shots, most_shots=6)
     request = pb.CompareEvaluationsRequest(parent=PARENT, first=[base.name], second=[with_shots.name])
     assert (await stub.CompareEvaluations(request)).verdict == pb.COMPARISON_VERDICT_BETTER
+
+
+PAIRS = type(TASK)(kind=example_pb2.TASK_KIND_INSTRUCTION, input_name="User", output_name="Assistant")
+
+
+async def test_answers_without_labels_are_measured_by_their_perplexity(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_evaluation(start, teacher)
+    assert host.parts is not None
+    rows = await commit_examples(host.settings.database_url, host.parts.store, pairs(), kind="held_out")
+    run = await evaluate(stub, rows, task=PAIRS)
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    (metric,) = run.metrics
+    manifest = await load_manifest(host.parts.store, "default", run.predictions.split("/")[-1])
+    predictions = await read_predictions(host.parts.store, manifest)
+    surprise = -sum(row["logprobs"][0] for row in predictions) / sum(row["tokens"] for row in predictions)
+    assert metric.metric == "perplexity"
+    assert metric.value == pytest.approx(math.exp(surprise))
+    assert 1 < metric.low < metric.value < metric.high
+
+
+async def test_shots_that_hold_the_answers_let_the_perplexity_fall(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_evaluation(start, teacher)
+    assert host.parts is not None
+    rows = await commit_examples(host.settings.database_url, host.parts.store, pairs(), kind="held_out")
+    base = await evaluate(stub, rows, task=PAIRS)
+    told = await evaluate(stub, rows, task=PAIRS, shots=rows, most_shots=40)
+    request = pb.CompareEvaluationsRequest(parent=PARENT, first=[base.name], second=[told.name], metric="perplexity")
+    comparison = await stub.CompareEvaluations(request)
+    assert comparison.verdict == pb.COMPARISON_VERDICT_BETTER
+    assert comparison.gain == pytest.approx(comparison.first - comparison.second)
+    assert comparison.minimum_detectable_gain > 0
+    with pytest.raises(grpc.aio.AioRpcError, match="take perplexity"):
+        await stub.CompareEvaluations(
+            pb.CompareEvaluationsRequest(parent=PARENT, first=[base.name], second=[told.name])
+        )
+
+
+def pairs() -> list[Example]:
+    """Instructions with answers, as a person wrote them."""
+    made = []
+    for number in range(40):
+        key = example_id("pairs", str(number), 0)
+        turns = (
+            Message(role="user", content=f"Name the thing with number {number}."),
+            Message(role="assistant", content=f"That is thing {number}, of course, and no other."),
+        )
+        origin = Provenance(origin="seed", family=key)
+        made.append(Example(id=key, task=TaskKind.INSTRUCTION, messages=turns, provenance=origin))
+    return made
 
 
 async def test_runs_over_different_rows_are_not_compared(start: Start, teacher: FakeTeacher) -> None:

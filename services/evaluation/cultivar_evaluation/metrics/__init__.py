@@ -1,16 +1,18 @@
-"""Metrics: what a column of predicted labels is worth against the true ones.
+"""Metrics: what the predictions of a run are worth, and how sure one may be of it.
 
-To add one, write a file beside this one with what `Metric` says, and add its row to METRICS; the name must be one that
-`cultivar_statistics.METRICS` can resample, so that no metric is told without its interval.
+To add one, write a file beside this one with what `Metric` says, and add its row to METRICS. Every value comes with its
+interval, which `cultivar_statistics` makes.
 """
 
-from cultivar_evaluation.metrics.accuracy import Accuracy
-from cultivar_evaluation.metrics.macro_f1 import MacroF1
-from cultivar_evaluation.metrics.protocol import Metric
+from cultivar_evaluation.metrics.accuracy import ACCURACY
+from cultivar_evaluation.metrics.macro_f1 import MACRO_F1
+from cultivar_evaluation.metrics.perplexity import Perplexity
+from cultivar_evaluation.metrics.protocol import Compared, Metric, Predictions
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Accuracy(),
-    "macro_f1": MacroF1(),
+    "accuracy": ACCURACY,
+    "macro_f1": MACRO_F1,
+    "perplexity": Perplexity(),
 }
 
-__all__ = ["METRICS", "Metric"]
+__all__ = ["METRICS", "Compared", "Metric", "Predictions"]

@@ -408,7 +408,7 @@ class Comparison(_message.Message):
     second: _builtins.float
     """The mean of the metric over the seeds of the second way."""
     gain: _builtins.float
-    """`second` less `first`."""
+    """`second` less `first`; of perplexity, where less is better, `first` less `second`."""
     low: _builtins.float
     """The lower end of the interval of the gain."""
     high: _builtins.float
@@ -426,7 +426,7 @@ class Comparison(_message.Message):
     covers_seeds: _builtins.bool
     """Whether the interval speaks of other training seeds too; it cannot with one seed a way."""
     minimum_detectable_gain: _builtins.float
-    """The least gain in accuracy that these rows would show with 80 % power; 0 where it cannot be said."""
+    """The least gain, of labels in accuracy, that these rows would show with 80 % power; 0 where it cannot be said."""
     verdict: Global___ComparisonVerdict.ValueType
     """What the interval shows."""
     def __init__(
