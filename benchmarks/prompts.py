@@ -118,7 +118,8 @@ filter and no person has seen these candidates.
 
 A model of this size follows few instructions: expect it to fill the plain continuation (`continue`), and much of the
 rest to be wrong, off the point or a copy. The figures are a check that every prompt works end to end, and no measure
-of what a capable teacher makes of them.
+of what a capable teacher makes of them. [A thousand pairs](campaign-of-1000-pairs.md) tells a whole campaign with two
+of them.
 
 """
 

@@ -14,16 +14,28 @@ from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_service.answers import GROUP
 from cultivar_service.peers import open_channel
 
-from tests.integration.campaigns.loop import config, create, finish, no_example_twice, register, upload_all
+from tests.integration.campaigns.loop import (
+    config,
+    create,
+    finish,
+    instructions,
+    no_example_twice,
+    register,
+    tasks,
+    upload,
+    upload_all,
+)
 from tests.processes import Server
 from tests.whole import ends_whole
 
 STAGES = ("import", "generate", "filter", "review", "dataset", "train", "evaluate")
+ANSWERING = "answer"
+"""The stage that only a campaign of instructions has."""
 IN_FLIGHT = 8
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("killed_in", STAGES)
+@pytest.mark.parametrize("killed_in", [*STAGES, ANSWERING])
 async def test_a_campaign_killed_in_any_stage_ends_whole(
     database_url: str, tmp_path: Path, teacher: FakeTeacher, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
@@ -35,7 +47,7 @@ async def test_a_campaign_killed_in_any_stage_ends_whole(
     server = Server(tmp_path / "data", *flags)
     channel = await open_server(server)
     await register(channel, teacher)
-    campaign = await create(channel, config(await upload_all(channel)))
+    campaign = await create(channel, await file_for(channel, killed_in))
     await until_begun(channel, campaign, killed_in)
     await server.kill()
     channel = await open_server(server)
@@ -48,6 +60,13 @@ async def test_a_campaign_killed_in_any_stage_ends_whole(
     repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
     assert repeated <= IN_FLIGHT + GROUP
     await ends_whole(server)
+
+
+async def file_for(channel: Any, killed_in: str) -> dict[str, Any]:
+    """Returns a campaign file that has a stage, with its files uploaded."""
+    if killed_in == ANSWERING:
+        return instructions({"tasks": await upload(channel, tasks())})
+    return config(await upload_all(channel))
 
 
 async def open_server(server: Server) -> Any:

@@ -87,7 +87,7 @@ def encode_verdict(facts: Facts) -> pb.Verdict:
     return pb.Verdict(
         sentence=verdict_sentence(facts),
         target_reached=facts.target_reached,
-        best_arm=facts.best.arm,
+        best_arm=facts.best.arm if facts.measured else "",
         arms=[pb.ArmResult(**{name: getattr(arm, name) for name in arm_fields}) for arm in facts.arms],
         gains=[pb.Gain(**{name: getattr(gain, name) for name in gain_fields}) for gain in facts.gains],
         rows=facts.rows,

@@ -1,5 +1,6 @@
 """The campaign file: what each field means, its defaults, and what is checked before anything is made."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from cultivar_records import TaskKind, TaskSpec
@@ -22,21 +23,36 @@ class Section(BaseModel):
 class Goal(Section):
     """What the campaign is for; the report's verdict answers it."""
 
-    metric: Literal["accuracy", "macro_f1"] = Field(description="The metric that counts, taken on the held-out rows.")
-    target: float = Field(gt=0, le=1, description="The value of the metric that an arm has to reach, over 0 to 1.")
+    metric: Literal["accuracy", "macro_f1", "perplexity"] = Field(
+        description="The metric that counts, taken on the held-out rows; perplexity, less being better, without labels."
+    )
+    target: float = Field(
+        gt=0, description="The value that an arm has to reach: over 0 to 1, of perplexity 1 or more and reached below."
+    )
     margin: float = Field(
         ge=0,
-        lt=1,
         description="The gain over real examples alone that is worth having; the interval must lie above it.",
     )
+
+    @model_validator(mode="after")
+    def _target_can_be_reached(self) -> Self:
+        if self.metric == "perplexity":
+            if self.target < 1:
+                raise ValueError("target must be 1 or more: no perplexity is below 1")
+        elif self.target > 1 or self.margin >= 1:
+            raise ValueError(f"target must be 1 at most, and margin below 1: {self.metric} is a share")
+        return self
 
 
 class Task(Section):
     """What the model is to learn."""
 
-    kind: Literal["classification"] = Field("classification", description="The kind of task.")
+    kind: TaskKind = Field(
+        TaskKind.CLASSIFICATION,
+        description="The kind of task: classification, entities, code, or instruction, which is any other text.",
+    )
     instruction: str = Field(
-        max_length=4000, description="The instruction that stands before each input, in a sentence or two."
+        "", max_length=4000, description="The instruction that stands before each input, in a sentence or two."
     )
     labels: tuple[str, ...] = Field((), description="The labels; empty for those that the seeds have.")
     input_name: str = Field("Message", min_length=1, description="The word before an input.")
@@ -45,7 +61,7 @@ class Task(Section):
     def spec(self, labels: tuple[str, ...]) -> TaskSpec:
         """Returns the task as records have it, with some labels."""
         return TaskSpec(
-            kind=TaskKind(self.kind),
+            kind=self.kind,
             instruction=self.instruction,
             labels=labels,
             input_name=self.input_name,
@@ -77,7 +93,9 @@ class Data(Section):
 
     seeds: File = Field(description="The examples that a person wrote, from which candidates are made.")
     validation: File | None = Field(None, description="Examples that decide when training stops; never reported on.")
-    held_out: File = Field(description="Examples that every arm is scored on, and that nothing else ever sees.")
+    held_out: File | None = Field(
+        None, description="Examples that every arm is scored on, and that nothing else ever sees."
+    )
     stand_in: File | None = Field(
         None, description="Examples that the stand-in reviewer knows, and that the arm real_stand_in is trained on."
     )
@@ -112,6 +130,14 @@ class Filtering(Section):
         if self.recipe and self.filters:
             raise ValueError("give recipe or filters, not both")
         return self
+
+
+class Answering(Section):
+    """How the inputs that were kept are answered, where the strategies write inputs alone."""
+
+    prompt: str = Field("", description="The prompt, with @VERSION for one version; empty for the shipped one.")
+    params: dict[str, Any] = Field({}, description="Parameters of the strategy answer.")
+    filter: Filtering = Field(Filtering(), description="Which of the answered candidates are kept.")
 
 
 class Review(Section):
@@ -182,6 +208,11 @@ class Train(Section):
         return given if self.patience is None else {**given, "patience": self.patience}
 
 
+def as_training(value: Any) -> Any:
+    """Reads `train: no`, which YAML gives as false."""
+    return None if value is False else value
+
+
 class Evaluate(Section):
     """What is compared."""
 
@@ -203,7 +234,7 @@ class CampaignConfig(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9-]{0,39}$", description="The name: lower-case letters, digits and hyphens, 40 at most."
     )
-    goal: Goal = Field(description="What the campaign is for: metric, target and margin.")
+    goal: Goal | None = Field(None, description="What the campaign is for: metric, target and margin.")
     task: Task = Field(description="What the model is to learn.")
     data: Data = Field(description="The files.")
     teacher: str = Field("local", min_length=1, max_length=63, description="The teacher, as it was registered.")
@@ -211,40 +242,85 @@ class CampaignConfig(Section):
         (Use(strategy="expand", count=300),), min_length=1, description="The strategies, each with its count."
     )
     filter: Filtering = Field(Filtering(), description="Which candidates are kept.")
+    answer: Answering | None = Field(
+        None, description="How what was kept is answered, where it has no answers yet: then it is filtered again."
+    )
     review: Review = Field(Review(), description="Who looks at what was kept.")
     select: Select = Field(Select(), description="Which generated examples join the seeds.")
-    train: Train = Field(Train(), description="How each trained arm is trained.")
+    train: Annotated[Train | None, BeforeValidator(as_training)] = Field(
+        Train(), description="How each trained arm is trained; no where the campaign ends with its dataset."
+    )
     evaluate: Evaluate = Field(Evaluate(), description="What is compared.")
     budget: Budget = Field(Budget(), description="Where the campaign stops by itself.")
     random_seed: Seed = Field(0, description="The number that every random choice follows from.")
 
     @model_validator(mode="after")
-    def _arms_have_what_they_need(self) -> Self:
-        arms = self.evaluate.arms
-        if len(set(arms)) < len(arms):
-            raise ValueError("evaluate.arms names an arm twice: name each once")
-        if "real_stand_in" in arms and self.data.stand_in is None:
-            raise ValueError("evaluate.arms has real_stand_in, which needs data.stand_in")
-        if "real_reviewed" in arms and self.review.by == "nobody":
-            raise ValueError(
-                "evaluate.arms has real_reviewed, and review.by is nobody: let a person or the stand-in review"
-            )
-        if self.review.by == "stand-in" and self.data.stand_in is None:
-            raise ValueError("review.by is stand-in, which needs data.stand_in: the messages that it knows")
-        if self.select.replay_share and self.data.replay is None:
-            raise ValueError("select.replay_share is set, which needs data.replay")
-        if not self.task.labels and any(file is not None and file.only_labels for file in self.files.values()):
-            raise ValueError("only_labels needs task.labels: the labels to keep")
+    def _parts_fit_each_other(self) -> Self:
+        for reason in misfits(self):
+            raise ValueError(reason)
         return self
 
     @property
+    def trains(self) -> bool:
+        """Whether models are trained and compared; otherwise the campaign ends with its dataset."""
+        return self.train is not None
+
+    @property
     def arms(self) -> tuple[Arm, ...]:
-        """The arms to compare, in the order in which they are shown."""
+        """The arms to compare, in the order in which they are shown; the one whose dataset is made, where none is."""
+        reviewed = self.review.by != "nobody"
+        if not self.trains:
+            return ("real_reviewed",) if reviewed else ("real_synthetic",)
         allowed = [arm for arm in ARMS if arm != "real_stand_in" or self.data.stand_in is not None]
-        allowed = [arm for arm in allowed if arm != "real_reviewed" or self.review.by != "nobody"]
+        allowed = [arm for arm in allowed if arm != "real_reviewed" or reviewed]
         return tuple(arm for arm in ARMS if arm in (self.evaluate.arms or allowed))
 
     @property
     def files(self) -> dict[str, DataFile | None]:
         """The files by what they are."""
         return {name: getattr(self.data, name) for name in Data.model_fields}
+
+
+def misfits(config: CampaignConfig) -> Iterator[str]:
+    """Yields what in a file does not fit together, each as a sentence with what to do."""
+    arms, data = config.evaluate.arms, config.data
+    if len(set(arms)) < len(arms):
+        yield "evaluate.arms names an arm twice: name each once"
+    if "real_stand_in" in arms and data.stand_in is None:
+        yield "evaluate.arms has real_stand_in, which needs data.stand_in"
+    if "real_reviewed" in arms and config.review.by == "nobody":
+        yield "evaluate.arms has real_reviewed, and review.by is nobody: let a person or the stand-in review"
+    if config.review.by == "stand-in" and data.stand_in is None:
+        yield "review.by is stand-in, which needs data.stand_in: the messages that it knows"
+    if config.select.replay_share and data.replay is None:
+        yield "select.replay_share is set, which needs data.replay"
+    if not config.task.labels and any(file is not None and file.only_labels for file in config.files.values()):
+        yield "only_labels needs task.labels: the labels to keep"
+    yield from misfits_of_training(config)
+    yield from misfits_of_kind(config)
+
+
+def misfits_of_training(config: CampaignConfig) -> Iterator[str]:
+    """Yields what a campaign that trains lacks, and what one that does not has too much."""
+    if config.trains:
+        if config.goal is None:
+            yield "goal is required: what the campaign is for; or say `train: no` for one that ends with its dataset"
+        if config.data.held_out is None:
+            yield "data.held_out is required: the examples that every arm is scored on; or say `train: no`"
+    elif config.goal is not None or config.evaluate.arms:
+        name = "goal" if config.goal is not None else "evaluate.arms"
+        yield f"train is no, so nothing is measured: leave {name} out, or let it train"
+
+
+def misfits_of_kind(config: CampaignConfig) -> Iterator[str]:
+    """Yields what the kind of task cannot do."""
+    kind, by_label = config.task.kind, config.task.kind is TaskKind.CLASSIFICATION
+    if not by_label and config.review.by == "stand-in":
+        yield f"review.by is stand-in, which knows labels alone: of a task of kind {kind} let a person or nobody"
+    if config.goal is not None and by_label == (config.goal.metric == "perplexity"):
+        fit = "accuracy or macro_f1" if by_label else "perplexity"
+        yield f"goal.metric is {config.goal.metric}, which does not measure a task of kind {kind}: take {fit}"
+    if not by_label and (config.data.stand_in is not None or "real_stand_in" in config.evaluate.arms):
+        yield f"data.stand_in is for tasks with labels, and task.kind is {kind}: leave it out"
+    if config.answer is not None and kind is not TaskKind.INSTRUCTION:
+        yield f"answer is for tasks of kind instruction, and task.kind is {kind}: leave it out"

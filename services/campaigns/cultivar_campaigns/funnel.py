@@ -9,20 +9,28 @@ TOKENS = ("prompt_tokens", "completion_tokens")
 SPENT = ("calls", "cached_calls", "failed_calls", *TOKENS)
 
 
+MADE = ("candidates", "malformed")
+REVIEWED = ("reviewed", "accepted", "declined", "edited")
+STEPS: Mapping[str, Mapping[str, str]] = {
+    # A failed call of generation and a candidate that a filter could not judge are different things.
+    "generate": {**{name: name for name in MADE}, "failed": "failed_calls"},
+    "filter": {"kept": "kept", "rejected": "rejected"},
+    "answer": {"candidates": "answered", "malformed": "malformed_answers", "failed": "failed_answers"},
+    "filter/answers": {"kept": "kept_answers", "rejected": "rejected_answers"},
+    "review": {name: name for name in REVIEWED},
+}
+"""The counts that a stage reports and the word of each in the funnel, by the stage's key."""
+
+
 def funnel(stages: Mapping[str, Stage]) -> dict[str, int]:
     """Returns the counts by plain words; what is not known yet is left out."""
     counts: dict[str, int] = {}
     for source in ("seeds", "held_out"):
         if f"import/{source}" in stages and "rows" in stages[f"import/{source}"].result:
             counts[source] = int(stages[f"import/{source}"].result["rows"])
-    for key, names in (
-        ("generate", ("candidates", "malformed", "failed")),
-        ("filter", ("kept", "rejected")),
-        ("review", ("reviewed", "accepted", "declined", "edited")),
-    ):
+    for key, names in STEPS.items():
         found = counts_of(stages.get(key))
-        # A failed call of generation and a candidate that a filter could not judge are different things.
-        counts |= {("failed_calls" if name == "failed" else name): found[name] for name in names if name in found}
+        counts |= {word: found[name] for name, word in names.items() if name in found}
     for arm in ("real_reviewed", "real_synthetic"):
         stage = stages.get(f"dataset/{arm}")
         if stage is not None and "by_role" in stage.result:

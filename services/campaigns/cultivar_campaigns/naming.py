@@ -26,10 +26,17 @@ async def check_names(peers: Peers, parent: str, config: CampaignConfig) -> None
         if use.prompt:
             check("prompt", f"generate[{place}].prompt", use.prompt.partition("@")[0], prompts)
     check("teacher", "teacher", config.teacher, teachers)
-    if config.filter.recipe:
-        check("recipe", "filter.recipe", config.filter.recipe, recipes)
-    for place, filter_ in enumerate(config.filter.filters):
-        check_use("filter", f"filter.filters[{place}].filter", filter_.filter, filter_.params, filters)
+    chosen = {"filter": config.filter}
+    if config.answer is not None:
+        check_use("strategy", "answer.strategy", "answer", config.answer.params, strategies)
+        if config.answer.prompt:
+            check("prompt", "answer.prompt", config.answer.prompt.partition("@")[0], prompts)
+        chosen["answer.filter"] = config.answer.filter
+    for path, filtering in chosen.items():
+        if filtering.recipe:
+            check("recipe", f"{path}.recipe", filtering.recipe, recipes)
+        for place, filter_ in enumerate(filtering.filters):
+            check_use("filter", f"{path}.filters[{place}].filter", filter_.filter, filter_.params, filters)
     if config.select.selector:
         check_use("selector", "select.selector", config.select.selector, config.select.params, selectors)
 
@@ -49,9 +56,9 @@ def check(what: str, field: str, name: str, known: Mapping[str, object] | list[s
 
 async def check_training(peers: Peers, parent: str, config: CampaignConfig) -> None:
     """Raises InvalidArgument for a base model or hyperparameter that training would refuse, hours later."""
-    if set(config.arms) <= set(UNTRAINED):
-        return
     train = config.train
+    if train is None or set(config.arms) <= set(UNTRAINED):
+        return
     task = config.task.spec(config.task.labels)
     try:
         await peers.training.check(parent, TrainingOrder("", "", task, 0, train.hyperparameters, train.lora.given))

@@ -36,13 +36,14 @@ class OwnStages:
         return await (self._compare(round_) if stage.stage == "compare" else self._report(round_))
 
     async def _compare(self, round_: Round) -> Done:
-        gains = []
+        goal, gains = round_.config.goal, []
+        assert goal is not None
         for arm, over in comparisons(round_.config):
             compared = await self._evaluation.compare(
                 round_.parent,
                 [stage.child for stage in round_.evaluations(over)],
                 [stage.child for stage in round_.evaluations(arm)],
-                round_.config.goal.metric,
+                goal.metric,
                 round_.config.random_seed,
             )
             known = ("gain", "low", "high", "level", "covers_seeds", "minimum_detectable_gain")

@@ -15,6 +15,8 @@ APART_FROM = {
     "stand_in": ("held_out", "validation", "seeds"),
     "replay": ("held_out", "validation"),
 }
+ANSWERS = "answers"
+"""What the second filter stage judges: the candidates that the stage `answer` wrote."""
 COMPARISONS = (
     ("real", "base"),
     ("real", "base_with_shots"),
@@ -46,7 +48,8 @@ class Step:
 
 def plan_round(config: CampaignConfig) -> list[Step]:
     """Returns the stages of a round in the order in which they are done."""
-    return [*before_training(config), *of_arms(config), Step("compare"), Step("report")]
+    compared = [Step("compare")] if config.trains else []
+    return [*before_training(config), *of_arms(config), *compared, Step("report")]
 
 
 def before_training(config: CampaignConfig) -> Iterator[Step]:
@@ -55,6 +58,9 @@ def before_training(config: CampaignConfig) -> Iterator[Step]:
     if any(arm in WITH_CANDIDATES for arm in config.arms):
         yield Step("generate")
         yield Step("filter")
+        if config.answer is not None:
+            yield Step("answer")
+            yield Step("filter", source=ANSWERS)
     if "real_reviewed" in config.arms:
         yield Step("review")
 
@@ -63,9 +69,16 @@ def of_arms(config: CampaignConfig) -> Iterator[Step]:
     """Yields datasets, training and evaluation; evaluation comes last, since it and training want the same cores."""
     trained = [arm for arm in config.arms if arm not in UNTRAINED]
     yield from (Step("dataset", arm=arm) for arm in trained)
+    if config.train is None:
+        return
     yield from (Step("train", arm=arm, training_seed=seed) for arm in trained for seed in config.train.seeds)
     yield from (Step("evaluate", arm=arm) for arm in config.arms if arm in UNTRAINED)
     yield from (Step("evaluate", arm=arm, training_seed=seed) for arm in trained for seed in config.train.seeds)
+
+
+def judged(config: CampaignConfig) -> str:
+    """Returns the key of the filter stage whose kept examples are reviewed and selected."""
+    return "filter" if config.answer is None else f"filter/{ANSWERS}"
 
 
 def comparisons(config: CampaignConfig) -> list[tuple[str, str]]:

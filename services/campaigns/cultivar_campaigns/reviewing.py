@@ -6,8 +6,10 @@ from cultivar_artifacts import ArtifactStore
 from cultivar_service.artifacts import open_artifact, read_examples
 from cultivar_service.parts import Models
 
+from cultivar_campaigns.funnel import counts_of
 from cultivar_campaigns.peers import Child, Peers
 from cultivar_campaigns.peers.review import QueueOrder
+from cultivar_campaigns.plan import judged
 from cultivar_campaigns.round import Round
 from cultivar_campaigns.stand_in import Known, StandIn
 from cultivar_campaigns.store import Stage
@@ -27,8 +29,8 @@ class Review:
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the queue."""
-        review, kept = round_.config.review, round_.artifact("filter", "kept")
-        if not round_.stages["filter"].progress.get("counts", {}).get("kept"):
+        review, kept = round_.config.review, round_.kept
+        if not counts_of(round_.stages[judged(round_.config)]).get("kept"):
             return Child(kept, "SUCCEEDED", artifacts={"accepted": kept}, result={"tasks": 0, "reviewed": 0})
         order = QueueOrder(
             queue_id=f"{round_.campaign}-{round_.number}" + (f"-{stage.attempt}" if stage.attempt > 1 else ""),

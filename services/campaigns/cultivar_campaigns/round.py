@@ -8,6 +8,7 @@ from cultivar_service.names import resource_name
 
 from cultivar_campaigns.config import CampaignConfig
 from cultivar_campaigns.errors import DataUnusable
+from cultivar_campaigns.plan import judged
 from cultivar_campaigns.store import Gate, Stage
 
 DONE = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -46,6 +47,11 @@ class Round:
         """Returns the artifacts of some imports; those that the file does not have are left out."""
         found = (self.artifact(f"import/{source}", source) for source in sources)
         return tuple(name for name in found if name)
+
+    @property
+    def kept(self) -> str:
+        """What the last filter stage kept, by name."""
+        return self.artifact(judged(self.config), "kept")
 
     @property
     def gate(self) -> str:

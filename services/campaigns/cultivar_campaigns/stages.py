@@ -3,18 +3,19 @@
 `begin` makes the child of a stage, the same for the same request id; `look` says how it is; `cancel` ends it.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from cultivar_campaigns.config import WITH_CANDIDATES
 from cultivar_campaigns.errors import DataUnusable
-from cultivar_campaigns.funnel import cost_of, tokens_of
+from cultivar_campaigns.funnel import cost_of, counts_of, tokens_of
 from cultivar_campaigns.peers import Child, Peers
 from cultivar_campaigns.peers.datasets import ImportOrder, Origin, VersionOrder
 from cultivar_campaigns.peers.evaluation import EvaluationOrder
 from cultivar_campaigns.peers.filtering import FilterOrder
 from cultivar_campaigns.peers.generation import GenerationOrder, StrategyOrder
 from cultivar_campaigns.peers.training import TrainingOrder
-from cultivar_campaigns.plan import APART_FROM
+from cultivar_campaigns.plan import ANSWERS, APART_FROM
 from cultivar_campaigns.round import DONE, Round
 from cultivar_campaigns.store import Stage
 
@@ -91,24 +92,46 @@ class Generate(Following):
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the generation run; a further attempt goes on with the first one's."""
+        uses = [
+            StrategyOrder(use.strategy, use.params, round_.resource("prompts", use.prompt), use.count, use.refill)
+            for use in round_.config.generate
+        ]
+        order = self._order(round_, round_.artifact("import/seeds", "seeds"), uses)
+        return await self._make(round_, stage, order, request_id)
+
+    async def _make(self, round_: Round, stage: Stage, order: GenerationOrder, request_id: str) -> Child:
+        child = await self._generation.create(round_.parent, order, round_.request_id(stage, 1))
+        return child if stage.attempt == 1 else await self._generation.retry(child.name, request_id)
+
+    def _order(self, round_: Round, seeds: str, uses: Sequence[StrategyOrder]) -> GenerationOrder:
         config, budget = round_.config, round_.config.budget
         # Of stages that have ended, for what they spent changes no more: an order made again must be the same.
         before = [each for each in round_.stages.values() if each.state in DONE]
-        order = GenerationOrder(
-            seeds=round_.artifact("import/seeds", "seeds"),
+        return GenerationOrder(
+            seeds=seeds,
             task=round_.task,
-            strategies=[
-                StrategyOrder(use.strategy, use.params, round_.resource("prompts", use.prompt), use.count, use.refill)
-                for use in config.generate
-            ],
+            strategies=uses,
             teacher=round_.resource("teachers", config.teacher),
             random_seed=config.random_seed + round_.number,
             round=round_.number,
             tokens=budget.tokens and budget.tokens - tokens_of(before),
             cost=budget.cost and budget.cost - cost_of(before),
         )
-        child = await self._generation.create(round_.parent, order, round_.request_id(stage, 1))
-        return child if stage.attempt == 1 else await self._generation.retry(child.name, request_id)
+
+
+class Answer(Generate):
+    """Answers what the first filter stage kept, each once: the kept inputs are the seeds of this run."""
+
+    async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
+        """Creates the generation run; raises DataUnusable where no input was kept."""
+        answer = round_.config.answer
+        assert answer is not None
+        count = int(counts_of(round_.stages["filter"]).get("kept", 0))
+        if not count:
+            raise DataUnusable("no input was kept, so there is nothing to answer: see why the filters rejected them")
+        use = StrategyOrder("answer", answer.params, round_.resource("prompts", answer.prompt), count)
+        order = self._order(round_, round_.artifact("filter", "kept"), [use])
+        return await self._make(round_, stage, order, request_id)
 
 
 class Filter(Following):
@@ -121,9 +144,10 @@ class Filter(Following):
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the filter run; validation is kept apart like held-out, for training refuses what is in both."""
-        chosen = round_.config.filter
+        answer = round_.config.answer if stage.source == ANSWERS else None
+        chosen = answer.filter if answer is not None else round_.config.filter
         order = FilterOrder(
-            examples=round_.artifact("generate", "candidates"),
+            examples=round_.artifact("answer" if answer is not None else "generate", "candidates"),
             task=round_.task,
             recipe=chosen.recipe,
             filters=[(use.filter, use.params) for use in chosen.filters],
@@ -170,7 +194,7 @@ def sources(round_: Round, arm: str) -> list[Origin]:
     if arm == "real_stand_in":
         found.append(Origin(round_.artifact("import/stand_in", "stand_in"), "control"))
     if arm in WITH_CANDIDATES:
-        kept = round_.artifact("filter", "kept") if arm == "real_synthetic" else round_.artifact("review", "accepted")
+        kept = round_.kept if arm == "real_synthetic" else round_.artifact("review", "accepted")
         found.append(Origin(kept, "synthetic", round_.config.select.budget))
     if round_.config.select.replay_share:
         found.append(Origin(round_.artifact("import/replay", "replay"), "replay"))
@@ -187,6 +211,7 @@ class Train(Following):
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the training run; what the file leaves at 0 is left to training."""
         train = round_.config.train
+        assert train is not None
         order = TrainingOrder(
             dataset=round_.artifact(f"dataset/{stage.arm}", "dataset"),
             validation=round_.artifact("import/validation", "validation"),
@@ -207,11 +232,12 @@ class Evaluate(Following):
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
         """Creates the evaluation run."""
-        shots = stage.arm == "base_with_shots"
+        shots, train = stage.arm == "base_with_shots", round_.config.train
+        assert train is not None
         order = EvaluationOrder(
             examples=round_.artifact("import/held_out", "held_out"),
             task=round_.task,
-            base_model=round_.config.train.base_model,
+            base_model=train.base_model,
             adapter=round_.artifact(f"train/{stage.arm}/{stage.training_seed}", "adapter"),
             shots=round_.artifact("import/seeds", "seeds") if shots else "",
             most_shots=round_.config.evaluate.most_shots if shots else 0,
@@ -225,6 +251,7 @@ def stage_kinds(peers: Peers, review: StageKind) -> dict[str, StageKind]:
     return {
         "import": Import(peers),
         "generate": Generate(peers),
+        "answer": Answer(peers),
         "filter": Filter(peers),
         "review": review,
         "dataset": Dataset(peers),

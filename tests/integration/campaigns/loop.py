@@ -11,7 +11,7 @@ from cultivar.datasets.v1 import datasets_pb2, datasets_pb2_grpc
 from cultivar.generation.v1 import generation_pb2, generation_pb2_grpc
 from cultivar_artifacts import ArtifactStore, load_manifest, read_shards
 from cultivar_models.fake import FakeTeacher
-from cultivar_records import from_table
+from cultivar_records import Example, from_table
 from cultivar_service.struct_codec import encode_struct
 
 PARENT = "projects/default"
@@ -89,6 +89,32 @@ def config(files: dict[str, str], **changed: Any) -> dict[str, Any]:
     return {**given, **changed}
 
 
+def instructions(files: dict[str, str], **changed: Any) -> dict[str, Any]:
+    """A campaign file that writes instructions, answers those that are new, and ends with its dataset."""
+    given: dict[str, Any] = {
+        "name": "pairs",
+        "task": {"kind": "instruction"},
+        "data": {"seeds": files["tasks"]},
+        "teacher": "fake",
+        "generate": [{"strategy": "expand", "prompt": "continue-instructions", "count": 60}],
+        "filter": {"recipe": "instructions"},
+        "answer": {"prompt": "answer-briefly"},
+        "review": {"by": "nobody"},
+        "train": False,
+    }
+    return {**given, **changed}
+
+
+def tasks(*verbs: str) -> bytes:
+    """Instructions with their answers, in the form of Self-Instruct; others with other verbs."""
+    made = [
+        {"instruction": f"{verb} {thing}.", "instances": [{"input": "", "output": f"Here is {thing}: {verb.lower()}."}]}
+        for verb in verbs or ("Describe", "Draw a plan of", "Explain the use of", "Write a rhyme on")
+        for thing in ("a wooden bridge", "the night sky", "a small bakery", "an old harbour")
+    ]
+    return "".join(json.dumps(row) + "\n" for row in made).encode()
+
+
 async def create(channel: Any, data: dict[str, Any], **fields: Any) -> pb.Campaign:
     """Creates a campaign."""
     stub: Any = campaigns_pb2_grpc.CampaignsServiceStub(channel)
@@ -110,10 +136,23 @@ def stage(campaign: pb.Campaign, key: str) -> pb.Stage:
 
 
 async def no_example_twice(store: ArtifactStore, campaign: pb.Campaign) -> None:
-    """Asserts that candidates are kept or rejected once each."""
-    found = {}
-    for key, kind in (("generate", "candidates"), ("filter", "kept"), ("filter", "rejected")):
-        manifest = await load_manifest(store, "default", stage(campaign, key).artifacts[kind].split("/")[-1])
-        found[kind] = [one.id async for table in read_shards(store, manifest) for one in from_table(table)]
-    assert Counter(found["candidates"]).most_common(1)[0][1] == 1
-    assert sorted(found["kept"] + found["rejected"]) == sorted(found["candidates"])
+    """Asserts that candidates are kept or rejected once each, and those that were answered once more."""
+    planned = {each.key for each in campaign.stages}
+    for made, judged in (("generate", "filter"), ("answer", "filter/answers")):
+        if made not in planned:
+            continue
+        candidates = await ids(store, campaign, made, "candidates")
+        assert Counter(candidates).most_common(1)[0][1] == 1
+        kept, rejected = [await ids(store, campaign, judged, kind) for kind in ("kept", "rejected")]
+        assert sorted(kept + rejected) == sorted(candidates)
+
+
+async def ids(store: ArtifactStore, campaign: pb.Campaign, key: str, kind: str) -> list[str]:
+    """Returns the ids of the examples of a stage's artifact."""
+    return [example.id for example in await examples(store, campaign, key, kind)]
+
+
+async def examples(store: ArtifactStore, campaign: pb.Campaign, key: str, kind: str) -> list[Example]:
+    """Returns the examples of a stage's artifact."""
+    manifest = await load_manifest(store, "default", stage(campaign, key).artifacts[kind].split("/")[-1])
+    return [one async for table in read_shards(store, manifest) for one in from_table(table)]

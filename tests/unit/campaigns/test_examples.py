@@ -22,6 +22,7 @@ def test_an_example_runs_all_arms_within_the_limits_of_the_demonstration(path: P
     config = example(path)
     assert config.arms == ARMS
     assert sum(use.count for use in config.generate) <= MOST_CANDIDATES
+    assert config.train is not None
     assert 0 < config.train.max_trained_tokens * len(config.train.seeds) <= MOST_TRAINED_TOKENS
     assert len(config.train.seeds) >= 2
 
@@ -41,6 +42,15 @@ def test_the_public_example_takes_ten_seeds_and_twenty_held_out_rows_of_each_of_
     config = example(FILES[1])
     assert len(config.task.labels) == 10
     assert config.data.seeds.per_label == 10
+    assert config.data.held_out is not None
     assert config.data.held_out.per_label == 20
     draws = {(file.file, file.random_seed) for file in config.files.values() if file is not None}
     assert len(draws) == 4
+
+
+def test_the_example_of_instructions_takes_a_hundred_seeds_and_selects_a_thousand() -> None:
+    config = example(EXAMPLES / "instructions.yaml")
+    assert not config.trains
+    assert config.data.seeds.per_label == 100
+    assert config.select.budget == 1000
+    assert config.answer is not None

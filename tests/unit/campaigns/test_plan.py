@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from cultivar_campaigns.checking import check_config
-from cultivar_campaigns.plan import APART_FROM, IMPORTS, comparisons, plan_round
+from cultivar_campaigns.plan import APART_FROM, IMPORTS, comparisons, judged, plan_round
 from cultivar_campaigns.store import next_id
 
 from tests.unit.campaigns.test_config import smallest
@@ -38,6 +38,25 @@ def test_nothing_is_reviewed_where_no_arm_wants_it() -> None:
     found = keys(evaluate={"arms": ["real", "real_synthetic"]})
     assert "filter" in found
     assert "review" not in found
+
+
+def test_inputs_without_answers_are_filtered_answered_and_filtered_again() -> None:
+    task = {"kind": "instruction"}
+    data = {"name": "texts", "task": task, "data": {"seeds": "a"}, "answer": {}, "train": False}
+    config = check_config(data)
+    found = [step.key for step in plan_round(config)]
+    assert found == [
+        "import/seeds",
+        "generate",
+        "filter",
+        "answer",
+        "filter/answers",
+        "review",
+        "dataset/real_reviewed",
+        "report",
+    ]
+    assert judged(config) == "filter/answers"
+    assert judged(check_config(smallest())) == "filter"
 
 
 def test_every_import_stays_apart_from_held_out_which_is_read_first() -> None:

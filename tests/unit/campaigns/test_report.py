@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cultivar_campaigns.report.advice import advise
-from cultivar_campaigns.report.facts import Facts
+from cultivar_campaigns.report.facts import Facts, Reject, Shown
 from cultivar_campaigns.report.page import render
 from cultivar_campaigns.report.verdict import verdict_sentence
 from hypothesis import given
@@ -131,3 +131,35 @@ def test_the_facts_survive_their_file() -> None:
 def test_a_report_without_training_says_that_it_is_of_no_model() -> None:
     assert verdict_sentence(facts(fake_training=True)).startswith("Nothing was trained (fake launcher)")
     assert "Nothing was trained" not in verdict_sentence(facts())
+
+
+FALLS = (gain("real", "base", 20.0, 15.0, 25.0), gain("real_synthetic", "real", 1.5, -0.5, 3.0))
+
+
+def test_less_perplexity_is_better_and_a_fall_is_a_gain() -> None:
+    arms = [arm("base", value=40.0, low=35.0, high=46.0), arm("real", value=20.0, low=18.0, high=22.0)]
+    found = facts(metric="perplexity", target=25.0, margin=1.0, arms=arms, gains=FALLS)
+    assert found.best.arm == "real" and found.target_reached
+    assert not facts(metric="perplexity", target=15.0, margin=1.0, arms=arms, gains=()).target_reached
+    assert verdict_sentence(found).startswith(
+        "The target of 25 perplexity was reached, best by “real only” with 20.000"
+    )
+    page = render(found)
+    assert "perplexity of 25 or less" in page and "How much perplexity falls" in page and "fall of" in page
+
+
+def test_a_campaign_that_ended_with_its_dataset_says_that_nothing_was_measured() -> None:
+    counts = {"seeds": 100, "candidates": 1500, "kept": 1200, "answered": 1100, "kept_answers": 1050, "selected": 1000}
+    pair = Shown(outcome="kept", text="Name a tree.", label="", answer="An oak is a tree.", strategy="answer")
+    lost = Reject(filter="repetition", reason="few_distinct_words", count=50)
+    found = facts(
+        arms=(), gains=(), funnel=counts, metric="", target=0.0, margin=0.0, training_seeds=(), rows=0, times_scored=0,
+        review_by="nobody", sources=(), shown=(pair,), rejected_answers=(lost,), labels=(), instruction="",
+    )  # fmt: skip
+    sentence = verdict_sentence(found)
+    assert "The dataset holds 1,000 generated examples, which nobody reviewed, beside 100 seeds" in sentence
+    page = render(found)
+    assert "Nothing was trained or measured" in sentence and "Nothing was trained or measured" in page
+    assert "An oak is a tree." in page and "kept answers" in page and "answered candidates" in page
+    assert not [words for words in ("The arms", "held-out", "training seeds", "None") if words in page]
+    assert advise(found) == []

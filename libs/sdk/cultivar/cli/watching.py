@@ -20,7 +20,7 @@ Resource = TypeVar("Resource")
 AWAY_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 MARKS = {"SUCCEEDED": ("✓", "green"), "FAILED": ("✗", "red"), "CANCELLED": ("–", "yellow"), "PENDING": ("·", "dim")}
-KINDS = ("import", "generate", "filter", "review", "dataset", "train", "evaluate", "compare", "report")
+KINDS = ("import", "generate", "filter", "answer", "review", "dataset", "train", "evaluate", "compare", "report")
 SHOWN = ("candidates", "kept", "rejected", "accepted", "declined", "selected", "bad", "failed")
 
 

@@ -40,7 +40,7 @@ def too_few_rows(facts: Facts) -> str | None:
 
 def one_training_seed(facts: Facts) -> str | None:
     """Asks for a second training seed where the intervals do not speak of other seeds."""
-    if len(facts.training_seeds) > 1:
+    if not facts.measured or len(facts.training_seeds) > 1:
         return None
     return "Train each arm with two training seeds or more (train.seeds): with one, the intervals speak of rows alone."
 

@@ -9,6 +9,7 @@ from cultivar_artifacts import ArtifactStore, read_shards
 from cultivar_records import Example, from_table
 from cultivar_service.artifacts import open_artifact
 
+from cultivar_campaigns.plan import ANSWERS, judged
 from cultivar_campaigns.report.facts import Shown
 from cultivar_campaigns.round import Round
 
@@ -21,16 +22,17 @@ MOST_CHARACTERS = 600
 async def show_examples(store: ArtifactStore, round_: Round) -> list[Shown]:
     """Returns a few examples of each outcome, by id."""
     seeds = {seed.id: seed for seed in await first_examples(store, round_, "import/seeds", "seeds")}
-    kept = await first_examples(store, round_, "filter", "kept")
+    kept = await first_examples(store, round_, judged(round_.config), "kept")
     shown = [show("kept", example, "", seeds) for example in kept[:MOST]]
-    shown += await show_rejected(store, round_, seeds)
+    for key in ("filter", f"filter/{ANSWERS}"):
+        shown += await show_rejected(store, round_, key, seeds)
     return shown + await show_reviewed(store, round_, seeds)
 
 
-async def show_rejected(store: ArtifactStore, round_: Round, seeds: dict[str, Example]) -> list[Shown]:
-    """Returns rejected candidates, one of each reason before a second of any."""
-    rejected = await first_examples(store, round_, "filter", "rejected")
-    verdicts = await rows_about(store, round_, ("filter", "verdicts"), "example", [one.id for one in rejected])
+async def show_rejected(store: ArtifactStore, round_: Round, key: str, seeds: dict[str, Example]) -> list[Shown]:
+    """Returns candidates that a filter stage rejected, one of each reason before a second of any."""
+    rejected = await first_examples(store, round_, key, "rejected")
+    verdicts = await rows_about(store, round_, (key, "verdicts"), "example", [one.id for one in rejected])
     reasons = {row["example"]: f"{row['filter']}: {row['reason']}" for row in verdicts if not row["keep"]}
     by_reason: dict[str, list[Example]] = {}
     for example in rejected:
@@ -70,6 +72,7 @@ def show(outcome: str, example: Example, note: str, seeds: dict[str, Example]) -
         outcome=outcome,
         text=short(example.text),
         label=example.label or "",
+        answer="" if example.label else short(example.answer),
         note=short(note),
         seed=short(seed.text) if seed is not None else "",
         strategy=example.provenance.strategy,

@@ -12,7 +12,8 @@ ARM_NAMES = {
 }
 """The arms as people read them."""
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "perplexity": "perplexity"}
+LESS_IS_BETTER = ("perplexity",)
 
 
 class Fact(BaseModel):
@@ -75,6 +76,7 @@ class Shown(Fact):
     text: str
     label: str
     note: str = ""
+    answer: str = ""
     seed: str = ""
     strategy: str = ""
 
@@ -143,16 +145,30 @@ class Facts(Fact):
     spending: tuple[Spending, ...]
     fake_training: bool = False
     """Whether the fake launcher ran in the place of training, so that no adapter has weights."""
+    rejected_answers: tuple[Reject, ...] = ()
+    """What the filters rejected of the answers, where candidates were answered in a stage of their own."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether arms were trained and compared; otherwise the campaign ended with its dataset."""
+        return bool(self.arms)
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the best arm is the one with the least value; gains are above 0 where it is better all the same."""
+        return self.metric in LESS_IS_BETTER
 
     @property
     def best(self) -> ArmFact:
         """The arm with the best value; of equals the first, which is the simpler one."""
-        return max(self.arms, key=lambda arm: arm.value)
+        return (min if self.less_is_better else max)(self.arms, key=lambda arm: arm.value)
 
     @property
     def target_reached(self) -> bool:
         """Whether an arm reached the target."""
-        return self.best.value >= self.target
+        if not self.measured:
+            return False
+        return self.best.value <= self.target if self.less_is_better else self.best.value >= self.target
 
     @property
     def own_scorings(self) -> int:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from cultivar_campaigns.report.advice import advise
 from cultivar_campaigns.report.facts import ARM_NAMES, METRIC_NAMES, Facts
@@ -35,7 +36,13 @@ def render(facts: Facts) -> str:
         verdict=verdict_sentence(facts),
         advice=advise(facts),
         arm_names=ARM_NAMES,
-        metric=METRIC_NAMES[facts.metric],
+        metric=METRIC_NAMES.get(facts.metric, ""),
         outcomes=OUTCOMES,
-        plots={"funnel": funnel_plot(facts), "arms": arms_plot(facts), "gains": gains_plot(facts)},
+        plots=plots(facts),
     )
+
+
+def plots(facts: Facts) -> dict[str, Markup]:
+    """Draws what there is to draw."""
+    drawn = {"funnel": funnel_plot(facts)}
+    return {**drawn, "arms": arms_plot(facts), "gains": gains_plot(facts)} if facts.measured else drawn

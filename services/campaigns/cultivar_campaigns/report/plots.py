@@ -46,11 +46,11 @@ def svg(chart: alt.LayerChart | alt.Chart, title: str) -> Markup:
 
 def funnel_plot(facts: Facts) -> Markup:
     """Draws the funnel: what came in, what was kept, what was accepted, what a dataset took."""
-    wanted = ("seeds", "candidates", "kept", "reviewed", "accepted", "selected")
+    wanted = ("seeds", "candidates", "kept", "answered", "kept_answers", "reviewed", "accepted", "selected")
     rows = [
-        {"step": name, "count": facts.funnel[name], "kind": "seeds" if name == "seeds" else "generated"}
+        {"step": name.replace("_", " "), "count": count, "kind": "seeds" if name == "seeds" else "generated"}
         for name in wanted
-        if name in facts.funnel
+        if (count := facts.funnel.get(name)) is not None
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("step:N", sort=[row["step"] for row in rows], title=None),
@@ -75,9 +75,7 @@ def arms_plot(facts: Facts) -> Markup:
         for arm in facts.arms
     ]
     seeds = [{"arm": ARM_NAMES[arm.arm], "seed": value} for arm in facts.arms for value in arm.by_seed]
-    lowest = min(facts.target, *(arm.low for arm in facts.arms))
-    highest = max(facts.target, *(arm.high for arm in facts.arms))
-    scale = alt.Scale(domain=[max(0.0, lowest - 0.05), min(1.0, highest + 0.03)])
+    scale = alt.Scale(domain=ends_of(facts))
     y = alt.Y("arm:N", sort=[row["arm"] for row in rows], title=None)
     axis = alt.Axis(format=".2f", tickCount=6)
     colour = alt.Color("kind:N", scale=alt.Scale(domain=["generated", "other"], range=[GREEN, MUTED]), legend=None)
@@ -101,6 +99,16 @@ def arms_plot(facts: Facts) -> Markup:
     return svg(layers.properties(width=WIDTH - LABELS, height=48 * len(rows)), "The arms with their intervals")
 
 
+def ends_of(facts: Facts) -> list[float]:
+    """Returns the ends of the scale that holds every arm and the target; a share ends at 0 and 1, perplexity at 1."""
+    lowest = min(facts.target, *(arm.low for arm in facts.arms))
+    highest = max(facts.target, *(arm.high for arm in facts.arms))
+    if facts.less_is_better:
+        room = 0.05 * (highest - lowest)
+        return [max(1.0, lowest - room), highest + room]
+    return [max(0.0, lowest - 0.05), min(1.0, highest + 0.03)]
+
+
 def gains_plot(facts: Facts) -> Markup:
     """Draws each comparison of trained arms with its interval, against no gain and against the margin.
 
@@ -115,14 +123,15 @@ def gains_plot(facts: Facts) -> Markup:
     if not rows:
         return Markup("")
     ends = [0.0, facts.margin, *(gain.low for gain in gains), *(gain.high for gain in gains)]
-    scale = alt.Scale(domain=[min(ends) - 0.02, max(ends) + 0.02])
+    room = 0.05 * (max(ends) - min(ends)) if facts.less_is_better else 0.02
+    scale = alt.Scale(domain=[min(ends) - room, max(ends) + room])
     y = alt.Y(
         "pair:N", sort=[row["pair"] for row in rows], title=None, axis=alt.Axis(labelExpr="split(datum.label, '|')")
     )
     kinds = alt.Scale(domain=["above", "below", "both"], range=[GREEN, RED, MUTED])
     base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=alt.Color("kind:N", scale=kinds, legend=None))
     axis = alt.Axis(format="+.2f", tickCount=7)
-    title = f"gain in {METRIC_NAMES[facts.metric]}"
+    title = f"{'fall of' if facts.less_is_better else 'gain in'} {METRIC_NAMES[facts.metric]}"
     bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
         x=alt.X("low:Q", scale=scale, title=title, axis=axis), x2="high:Q"
     )

@@ -5,9 +5,21 @@ from cultivar_campaigns.report.facts import ARM_NAMES, METRIC_NAMES, Facts, Gain
 
 def verdict_sentence(facts: Facts) -> str:
     """Returns the answer to the goal: whether the target was reached, and what generated examples brought."""
+    if not facts.measured:
+        return dataset_words(facts)
     told = f"{target_part(facts)}; {gain_part(facts)}."
     return (
         f"Nothing was trained (fake launcher), so this says nothing of a model. {told}" if facts.fake_training else told
+    )
+
+
+def dataset_words(facts: Facts) -> str:
+    """Says what a campaign without training ended with."""
+    selected, seeds = facts.funnel.get("selected", 0), facts.funnel.get("seeds", 0)
+    looked = "" if facts.review_by != "nobody" else ", which nobody reviewed,"
+    return (
+        f"The dataset holds {selected:,} generated examples{looked} beside {seeds:,} seeds. "
+        "Nothing was trained or measured, so this says nothing of what they are worth."
     )
 
 

@@ -89,7 +89,8 @@ class Expand:
         }
         # The list ends before the first item that was not asked for, so that no token is paid for it.
         last = f"\n{len(shots) + 1 + config.per_call}."
-        return Plan(shown, variables, stop=("\n\n", last) if label else (last,))
+        lines = bool(label) or config.answers == "leave"
+        return Plan(shown, variables, stop=("\n\n", last) if lines else (last,))
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues or is, up to the number asked for."""
