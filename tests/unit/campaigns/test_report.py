@@ -163,3 +163,6 @@ def test_a_campaign_that_ended_with_its_dataset_says_that_nothing_was_measured()
     assert "An oak is a tree." in page and "kept answers" in page and "answered candidates" in page
     assert not [words for words in ("The arms", "held-out", "training seeds", "None") if words in page]
     assert advise(found) == []
+    alike = Reject(filter="novelty", reason="like_earlier", count=600)
+    (told,) = advise(found.model_copy(update={"rejected": (alike,)}))
+    assert told.startswith("Ask for more variety: 600 of 1500 candidates")

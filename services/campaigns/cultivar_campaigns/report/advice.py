@@ -12,7 +12,7 @@ MANY = 0.25
 FEW_ACCEPTED = 0.5
 TIRED = 30
 ENOUGH = 0.8
-DUPLICATES = ("exact_duplicate", "near_duplicate", "prompt_echo")
+DUPLICATES = ("exact_duplicate", "near_duplicate", "novelty", "prompt_echo")
 
 
 def stand_in_reviewed(facts: Facts) -> str | None:
@@ -63,8 +63,8 @@ def many_duplicates(facts: Facts) -> str | None:
     if not candidates or repeated / candidates < MANY:
         return None
     return (
-        f"Ask for more variety: {repeated} of {candidates} candidates repeated a seed or each other; raise the "
-        "teacher's temperature, show fewer seeds a prompt, or write more seeds."
+        f"Ask for more variety: {repeated} of {candidates} candidates repeated a seed or each other; vary a topic "
+        "by axes, raise the teacher's temperature, show fewer seeds a prompt, or write more seeds."
     )
 
 
