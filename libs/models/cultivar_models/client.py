@@ -70,14 +70,35 @@ class ModelClient:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
-    async def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Waits until the server lists the model; raises ModelUnavailable saying why it does not, or ModelRejected."""
-        await readiness.wait_ready(self._transport, self.endpoint, timeout_s)
+    async def wait_ready(self, timeout_s: float = 60.0, *, listed: bool = True) -> None:
+        """Waits until the server lists the model; raises ModelUnavailable saying why it does not, or ModelRejected.
 
-    async def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling, *, call: str = "") -> Answer:
-        """Returns the model's next message of a conversation (`role`, `content` each); an empty one is an error."""
+        listed: False for a server that is known to answer for the model, listed or not; then it need only be there.
+        """
+        await readiness.wait_ready(self._transport, self.endpoint, timeout_s, listed)
+
+    @property
+    def silent_since(self) -> str:
+        """Since when the server has answered nobody, empty where it does answer."""
+        return self._transport.silent_since
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        *,
+        call: str = "",
+        schema: Callable[[], Mapping[str, Any] | None] | None = None,
+    ) -> Answer:
+        """Returns the model's next message of a conversation (`role`, `content` each); an empty one is an error.
+
+        schema: gives the JSON schema that the server is to hold the model to, or None; asked when a request goes out,
+        for much may have been found out about a server while a call waited. It is no part of what a recorder knows the
+        call by, so that an answer is found again though the server was asked in another way.
+        """
         body = {"model": self.endpoint.model, "messages": list(messages), **sampling.fields()}
-        return _answer(*await self._ask("/chat/completions", body, read_chat, call))
+        more = partial(_formed, schema) if schema is not None else None
+        return _answer(*await self._ask("/chat/completions", body, read_chat, call, more))
 
     async def complete(self, prompt: str, sampling: Sampling, *, call: str = "") -> Answer:
         """Returns how the model goes on with a text; that may be empty."""
@@ -126,10 +147,15 @@ class ModelClient:
         return [vector for part in found for vector in part]
 
     async def _ask(
-        self, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Any], call: str
+        self,
+        path: str,
+        body: dict[str, Any],
+        read: Callable[[dict[str, Any]], Any],
+        call: str,
+        more: Callable[[], Mapping[str, Any]] | None = None,
     ) -> tuple[Any, TokenUsage]:
         if self._recorder is None:
-            return await self._transport.ask(path, body, read)
+            return await self._transport.ask(path, body, read, more)
         key = call_key(path, body, call)
         async with self._turns.of(key):
             record = await self._recorder.get(key)
@@ -137,9 +163,21 @@ class ModelClient:
                 value, usage = from_record(record)
                 self._recorded += usage
                 return value, usage
-            value, usage = await self._transport.ask(path, body, read)
+            value, usage = await self._transport.ask(path, body, read, more)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
+
+
+def _formed(schema: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any]:
+    wanted = schema()
+    if not wanted:
+        return {}
+    return {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": wanted, "strict": True},
+        }
+    }
 
 
 def _answer(choices: list[list[str]], usage: TokenUsage) -> Answer:

@@ -36,11 +36,15 @@ class ModelAnswerInvalid(ModelError):
 
 
 class ModelRejected(ModelError):
-    """Says that the server refuses the request (HTTP 3xx or 4xx); asking again would not help."""
+    """Says that the server refuses the request (HTTP 3xx or 4xx); asking again would not help.
+
+    `of_schema` says that its reason names the JSON schema that was asked for: without it, the server may answer.
+    """
 
     def __init__(self, message: str, status: int, usage: TokenUsage | None = None) -> None:
         super().__init__(message, usage)
         self.status = status
+        self.of_schema = False
 
 
 def rejected(url: str, model: str, status: int, code: str, usage: TokenUsage) -> ModelRejected:

@@ -14,18 +14,20 @@ from cultivar_models.transport import Transport, reason_in_words
 _POLL_S = 0.5
 _TRY_S = 10.0
 _SHOWN = 10
+_NOT_UP = (502, 503, 504)
 
 
-async def wait_ready(transport: Transport, endpoint: Endpoint, timeout_s: float) -> None:
+async def wait_ready(transport: Transport, endpoint: Endpoint, timeout_s: float, listed: bool = True) -> None:
     """Polls `/models` until it lists the endpoint's model.
 
+    Where it need not be `listed`, an answer of a server that is not on its way up (502 to 504) is enough.
     An adapter (`base:adapter`) is loaded when it is first asked for, so its base model is enough.
     Raises ModelUnavailable after timeout_s, in words, and ModelRejected at once for a key that is refused.
     """
     ends = time.monotonic() + timeout_s
     while True:
         left = ends - time.monotonic()
-        reason = await _why_not(transport, endpoint, min(_TRY_S, max(0.05, left)))
+        reason = await _why_not(transport, endpoint, min(_TRY_S, max(0.05, left)), listed)
         if reason is None:
             return
         if ends - time.monotonic() <= _POLL_S:
@@ -33,11 +35,13 @@ async def wait_ready(transport: Transport, endpoint: Endpoint, timeout_s: float)
         await asyncio.sleep(_POLL_S)
 
 
-async def _why_not(transport: Transport, endpoint: Endpoint, timeout_s: float) -> str | None:
+async def _why_not(transport: Transport, endpoint: Endpoint, timeout_s: float, listed: bool) -> str | None:
     try:
         status, body = await transport.get("/models", timeout_s)
         if status in (401, 403):
             raise rejected(endpoint.url, endpoint.model, status, "", TokenUsage(calls=1, failed_calls=1))
+        if not listed and status not in _NOT_UP:
+            return None
         if status != 200:
             return f"answers {endpoint.url}/models with status {status}"
         return _missing(endpoint.model, read_models(body))

@@ -20,10 +20,12 @@ from cultivar_models.retry import RetryPolicy, retry_after_seconds
 from cultivar_models.slots import Slots
 
 T = TypeVar("T")
+Payload = bytes | Callable[[], bytes]
 
 MOST_BYTES = 32 * 1024 * 1024
 _TOO_MANY = (429, 503)
 _TRY_AGAIN = (408, 425, 429)
+_OF_SCHEMA = (b"response_format", b"json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,11 @@ class Transport:
         self.usage = TokenUsage()
         self.pausing = 0
 
+    @property
+    def silent_since(self) -> str:
+        """Since when the server has answered nobody, empty where it does answer."""
+        return self._circuit.silent_since
+
     async def __aenter__(self) -> Self:
         # Identity and no decoding: a small compressed answer could otherwise grow without bound in memory.
         headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
@@ -127,13 +134,18 @@ class Transport:
             self._session = None
 
     async def ask(
-        self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], T]
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        read: Callable[[dict[str, Any]], T],
+        more: Callable[[], Mapping[str, Any]] | None = None,
     ) -> tuple[T, TokenUsage]:
         """Posts a JSON body and returns what `read` makes of the answer, with what all tries cost.
 
+        more: gives further fields of the body; asked for each try when it is sent.
         Raises ModelUnavailable, ModelRejected or ModelAnswerInvalid.
         """
-        payload = json.dumps(body).encode()
+        payload = json.dumps(body).encode() if more is None else lambda: json.dumps({**body, **more()}).encode()
         tries = _Tries(self._policy)
         try:
             while True:
@@ -162,7 +174,7 @@ class Transport:
                 return response.status, None
 
     async def _try_once(
-        self, path: str, payload: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries
+        self, path: str, payload: Payload, read: Callable[[dict[str, Any]], T], tries: _Tries
     ) -> tuple[T, TokenUsage] | _Failure:
         epoch = await self._slots.take(again=tries.failures > 0)
         asks = False
@@ -195,12 +207,13 @@ class Transport:
     async def _sent(
         self,
         path: str,
-        payload: bytes,
+        payload: Payload,
         read: Callable[[dict[str, Any]], T],
         tries: _Tries,
         epoch: int,
         asks: bool,
     ) -> tuple[T, TokenUsage] | _Failure:
+        payload = payload if isinstance(payload, bytes) else payload()
         clock = asyncio.get_running_loop().time
         sent = clock()
         try:
@@ -221,7 +234,9 @@ class Transport:
             return _Failure(f"answered with status {status}", retry_after)
         if status >= 300:
             tries.usage += TokenUsage(failed_calls=1)
-            raise rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
+            refusal = rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
+            refusal.of_schema = any(word in body for word in _OF_SCHEMA)
+            raise refusal
         self._slots.served(epoch, clock() - sent)
         return _read(body, read, tries)
 

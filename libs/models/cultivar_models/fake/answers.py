@@ -5,13 +5,17 @@ import hashlib
 import json
 import random
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cultivar_models.fake.embedding import embedding
 from cultivar_models.fake.likelihood import Token, tokens
+from cultivar_models.fake.structured import structured
 from cultivar_models.fake.writing import write
 
 _WORDS_A_TOKEN = 0.75
+HALF = '{"items": [{"instruction": "half an it'
 
 
 class Refused(Exception):
@@ -24,7 +28,9 @@ def chat(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
         raise Refused("messages must be a list of objects with role and content")
     prompt = next((str(m.get("content", "")) for m in reversed(messages) if m.get("role") == "user"), "")
-    texts = _choices(body, prompt, json.dumps(messages, sort_keys=True))
+    schema = asked_schema(body)
+    writer = partial(structured, schema) if schema is not None else write
+    texts = _choices(body, prompt, json.dumps([messages, schema], sort_keys=True), writer)
     choices = [
         {"index": index, "message": {"role": "assistant", "content": text.strip()}, "finish_reason": finish}
         for index, (text, finish) in enumerate(texts)
@@ -73,7 +79,28 @@ def embeddings(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _choices(body: dict[str, Any], prompt: str, identity: str) -> list[tuple[str, str]]:
+def asked_schema(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the JSON schema that a request wants its answer to have; None where it wants none."""
+    try:
+        schema = body["response_format"]["json_schema"]["schema"]
+    except (KeyError, TypeError):
+        return None
+    return schema if isinstance(schema, dict) else None
+
+
+def lied(answer: dict[str, Any]) -> dict[str, Any]:
+    """Returns an answer in the protocol's form whose texts are not what was asked for: half of a JSON object."""
+    for choice in answer.get("choices", []):
+        if "message" in choice:
+            choice["message"]["content"] = HALF
+        else:
+            choice["text"] = HALF
+    return answer
+
+
+def _choices(
+    body: dict[str, Any], prompt: str, identity: str, writer: Callable[[str, random.Random], str] = write
+) -> list[tuple[str, str]]:
     """Returns (text, finish reason) for each of n choices, from the hash of what shapes the answer."""
     most = body.get("max_tokens", body.get("max_completion_tokens", 1024))
     if not isinstance(most, int) or most < 0:
@@ -84,7 +111,7 @@ def _choices(body: dict[str, Any], prompt: str, identity: str) -> list[tuple[str
     found = []
     for index in range(int(body.get("n") or 1)):
         digest = hashlib.sha256(json.dumps([*shape, index]).encode()).digest()
-        found.append(_cut(write(prompt, random.Random(digest)), body.get("stop"), most))
+        found.append(_cut(writer(prompt, random.Random(digest)), body.get("stop"), most))
     return found
 
 

@@ -14,26 +14,32 @@ _MOST = 30
 def filled_in(prompt: str, chance: random.Random) -> str:
     """Returns the answer to a prompt that shows or names the form of its answer; empty where it does neither."""
     if "```python" in prompt and "Tests:" in prompt:
-        return _program(chance)
-    asked = _COUNT.search(prompt)
-    times = min(int(asked.group(1)), _MOST) if asked else 1
+        return program(chance)
+    times = asked_for(prompt)
     if '"User:"' in prompt and '"Assistant:"' in prompt:
-        return "\n".join(f"{role}: {_sentence(prompt, chance)}" for _ in range(times) for role in ("User", "Assistant"))
+        return "\n".join(f"{role}: {sentence(prompt, chance)}" for _ in range(times) for role in ("User", "Assistant"))
     names = _BLANK.findall(prompt)
     if not names:
         return ""
-    records = ("\n".join(f"{name}: {_sentence(prompt, chance)}" for name in names) for _ in range(times))
+    records = ("\n".join(f"{name}: {sentence(prompt, chance)}" for name in names) for _ in range(times))
     return "\n\n".join(records)
 
 
-def _sentence(prompt: str, chance: random.Random) -> str:
+def asked_for(prompt: str) -> int:
+    """Returns how many records a prompt asks for, 1 where it does not say."""
+    asked = _COUNT.search(prompt)
+    return min(int(asked.group(1)), _MOST) if asked else 1
+
+
+def sentence(prompt: str, chance: random.Random) -> str:
     """Returns some words of the prompt that follow each other, a little changed."""
     words = _WORD.findall(prompt)
     start = chance.randrange(max(1, len(words) - 12))
     return rephrase(" ".join(words[start : start + chance.randint(5, 12)]), chance)
 
 
-def _program(chance: random.Random) -> str:
+def program(chance: random.Random) -> str:
+    """Returns a problem with its solution in Python and tests of it."""
     factor, name = chance.randint(2, 99), chance.choice(("scaled", "multiple", "product", "times"))
     return (
         f"Problem: Write a function {name}_{factor}(n) that multiplies a number by {factor}.\n"

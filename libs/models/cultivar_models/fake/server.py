@@ -84,8 +84,8 @@ class FakeTeacher:
         if fault == "too_many":
             return fault, _too_many(settings)
         await asyncio.sleep(settings.latency_s + (settings.hang_s if fault == "hang" else 0))
-        if fault in ("", "hang"):
-            return self._good(request.path, json.loads(payload))
+        if fault in ("", "hang", "lie"):
+            return self._good(request.path, json.loads(payload), fault == "lie")
         return fault, _faulty(fault, request)
 
     def _refusal(self, request: web.Request, payload: bytes) -> web.Response | None:
@@ -102,15 +102,20 @@ class FakeTeacher:
             return _error(404, "the model is not served; /v1/models lists those that are", "model_not_found")
         if body.get("stream"):
             return _error(400, "the fake teacher does not stream; leave stream out", "invalid_request_error")
+        if body.get("response_format") and self.settings.structured_output == "refuse":
+            return _error(400, "response_format is not supported", "unsupported_parameter")
         return None
 
     def _may(self, request: web.Request) -> bool:
         key = self.settings.api_key
         return not key or request.headers.get("Authorization") == f"Bearer {key}"
 
-    def _good(self, path: str, body: dict[str, Any]) -> tuple[str, web.Response]:
+    def _good(self, path: str, body: dict[str, Any], lie: bool) -> tuple[str, web.Response]:
+        if self.settings.structured_output == "ignore":
+            body.pop("response_format", None)
         try:
-            return "answered", web.json_response(_ANSWERS[path](body))
+            answer = _ANSWERS[path](body)
+            return ("lie", web.json_response(answers.lied(answer))) if lie else ("answered", web.json_response(answer))
         except answers.Refused as refused:
             return "refused", _error(400, str(refused), "invalid_request_error")
 

@@ -4,7 +4,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FAULTS = ("too_many", "error", "hang", "broken", "empty", "drop")
+FAULTS = ("too_many", "error", "hang", "broken", "empty", "drop", "lie")
 
 
 class FakeSettings(BaseModel):
@@ -29,6 +29,12 @@ class FakeSettings(BaseModel):
     broken_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with JSON cut in the middle.")
     empty_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with valid JSON that holds no choices.")
     drop_rate: float = Field(0.0, ge=0, le=1, description="The connection closed without an answer.")
+    lie_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with a text that is not what was asked for.")
+    structured_output: str = Field(
+        "follow",
+        pattern="^(follow|ignore|refuse)$",
+        description="What becomes of a response_format: it is followed, ignored, or answered with status 400.",
+    )
     fail_first: int = Field(0, ge=0, description="How many tries of every request fail, before the rates are drawn.")
     fail_first_as: str = Field("error", pattern=f"^({'|'.join(FAULTS)})$", description="How those fail.")
     most_in_flight: int = Field(0, ge=0, description="More requests at once than this get a 429; 0 is no bound.")
