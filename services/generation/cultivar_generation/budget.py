@@ -7,8 +7,6 @@ from cultivar_service.errors import FailedPrecondition
 from cultivar_service.runs import SUCCEEDED, Run
 from pydantic import BaseModel, ConfigDict, Field
 
-from cultivar_generation.teacher import TeacherSpec
-
 
 class Budget(BaseModel):
     """What a run may spend; 0 is no bound."""
@@ -26,18 +24,18 @@ class BudgetSpent(Exception):
 class Purse:
     """What a run has spent; calls that are under way when the budget ends are still paid for."""
 
-    def __init__(self, budget: Budget, teacher: TeacherSpec, spent: TokenUsage) -> None:
+    def __init__(self, budget: Budget, tokens: int, cost: float) -> None:
         self._budget = budget
-        self._teacher = teacher
-        self._spent = TokenUsage()
+        self._tokens = tokens
+        self._cost = cost
         self.stopped = ""
-        self.pay(spent)
+        self.pay(TokenUsage(), 0.0)
 
-    def pay(self, usage: TokenUsage) -> None:
-        """Adds what a call cost."""
-        self._spent += usage
-        budget, tokens = self._budget, self._spent.prompt_tokens + self._spent.completion_tokens
-        cost = self._teacher.cost(self._spent)
+    def pay(self, usage: TokenUsage, cost: float) -> None:
+        """Adds what a call cost, in tokens and by the prices of its teacher."""
+        self._tokens += usage.prompt_tokens + usage.completion_tokens
+        self._cost += cost
+        budget, tokens, cost = self._budget, self._tokens, self._cost
         if budget.tokens and tokens >= budget.tokens:
             self.stopped = f"{tokens} tokens are spent of {budget.tokens}: retry the run with more"
         elif budget.cost and cost >= budget.cost:

@@ -23,7 +23,7 @@ from cultivar_generation.checking import check_prompt, try_template
 from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.outcomes import PromptOutcome
-from cultivar_generation.plan import RunSpec, Use
+from cultivar_generation.plan import MOST_TEACHERS, RunSpec, Use, WeightedTeacher
 from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import OTHER_DEFAULTS, STRATEGIES, Strategy
 from cultivar_generation.teacher import LOCAL, TeacherSpec
@@ -35,6 +35,13 @@ STATES = {
     "poor": pb.TEACHER_STATE_POOR,
     "wrong": pb.TEACHER_STATE_WRONG,
 }
+STRUCTURED = {
+    "auto": pb.STRUCTURED_OUTPUT_UNSPECIFIED,
+    "never": pb.STRUCTURED_OUTPUT_NEVER,
+    "always": pb.STRUCTURED_OUTPUT_ALWAYS,
+}
+APART = ("probe", "structured_output")
+"""Fields of a teacher that are not the same on the wire."""
 FORMS: Mapping[int, Form] = {pb.PROMPT_FORM_CHAT: "chat", pb.PROMPT_FORM_CONTINUATION: "continuation"}
 
 
@@ -47,11 +54,40 @@ def decode_spec(project: str, spec: pb.GenerationSpec, prompts: Mapping[int, Pro
         seeds=artifact_digest(project, spec.seeds, "spec.seeds"),
         task=task,
         uses=tuple(decode_use(use, place, prompts[place], task) for place, use in enumerate(spec.strategies)),
-        teacher=split_name(spec.teacher, "teachers", "spec.teacher")[1] if spec.teacher else LOCAL,
+        teacher=decode_teacher_of(spec),
         random_seed=spec.random_seed,
         round=spec.round,
         budget=decode_budget(spec.budget),
+        teachers=decode_weights(spec.teachers) if len(spec.teachers) > 1 else (),
     )
+
+
+def decode_teacher_of(spec: pb.GenerationSpec) -> str:
+    """Returns the name of the one teacher, empty where there are several; raises InvalidArgument for both ways."""
+    if spec.teacher and spec.teachers:
+        raise InvalidArgument("name spec.teacher or spec.teachers, not both", field="spec.teachers")
+    if len(spec.teachers) > 1:
+        return ""
+    if spec.teachers:
+        return decode_weights(spec.teachers)[0].teacher
+    return split_name(spec.teacher, "teachers", "spec.teacher")[1] if spec.teacher else LOCAL
+
+
+def decode_weights(teachers: Sequence[pb.WeightedTeacher]) -> tuple[WeightedTeacher, ...]:
+    """Reads several teachers with their weights; raises InvalidArgument for one named twice or without a weight."""
+    read: list[WeightedTeacher] = []
+    for place, each in enumerate(teachers):
+        field = f"spec.teachers[{place}]"
+        name = split_name(each.teacher, "teachers", f"{field}.teacher")[1]
+        if any(other.teacher == name for other in read):
+            raise InvalidArgument(f"{field}.teacher names {name} again: name each teacher once", field=field)
+        try:
+            read.append(WeightedTeacher(teacher=name, weight=each.weight))
+        except ValidationError as error:
+            raise invalid(error, field) from error
+    if len(read) > MOST_TEACHERS:
+        raise InvalidArgument(f"spec.teachers names {len(read)}: {MOST_TEACHERS} at most", field="spec.teachers")
+    return tuple(read)
 
 
 def decode_budget(budget: pb.Budget) -> Budget:
@@ -123,6 +159,10 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
             for use in spec.uses
         ],
         teacher=resource_name(project, "teachers", spec.teacher),
+        teachers=[
+            pb.WeightedTeacher(teacher=resource_name(project, "teachers", each.teacher), weight=each.weight)
+            for each in spec.teachers
+        ],
         random_seed=spec.random_seed,
         round=spec.round,
         budget=pb.Budget(tokens=spec.budget.tokens, cost=spec.budget.cost),
@@ -239,10 +279,13 @@ def encode_outcome(project: str, one: PromptOutcome) -> pb.PromptOutcome:
 
 def decode_teacher(teacher: pb.Teacher) -> TeacherSpec:
     """Reads a teacher; fields left empty take the defaults."""
-    names = [name for name in TeacherSpec.model_fields if name not in ("probe", "temperature")]
+    names = [name for name in TeacherSpec.model_fields if name not in (*APART, "temperature")]
     given: dict[str, Any] = {name: getattr(teacher, name) for name in names if getattr(teacher, name)}
     if teacher.HasField("temperature"):
         given["temperature"] = teacher.temperature
+    given["structured_output"] = {number: name for name, number in STRUCTURED.items()}.get(
+        teacher.structured_output, "auto"
+    )
     try:
         return TeacherSpec.model_validate(given)
     except ValidationError as error:
@@ -256,10 +299,12 @@ def encode_teacher(project: str, teacher_id: str, spec: TeacherSpec, changed: da
         problems=spec.probe.problems,
         latency_seconds=spec.probe.latency_seconds,
         tokens_per_second=spec.probe.tokens_per_second,
+        structured_output=spec.probe.structured_output,
     )
     return pb.Teacher(
         name=resource_name(project, "teachers", teacher_id),
-        **spec.model_dump(mode="json", exclude={"probe"}),
+        **spec.model_dump(mode="json", exclude=set(APART)),
+        structured_output=STRUCTURED[spec.structured_output],
         probe=probe,
         update_time=encode_time(changed),
     )

@@ -15,6 +15,8 @@ from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
 from cultivar_generation.strategies.protocol import StrategyConfig
 
+MOST_TEACHERS = 16
+
 
 class Use(BaseModel):
     """One use of a strategy, resolved: stored whole with the run."""
@@ -29,6 +31,15 @@ class Use(BaseModel):
     refill: bool = False
 
 
+class WeightedTeacher(BaseModel):
+    """A teacher that makes a share of the calls."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: str
+    weight: float = Field(gt=0, allow_inf_nan=False)
+
+
 class RunSpec(BaseModel):
     """What a generation run is to do, resolved."""
 
@@ -37,10 +48,17 @@ class RunSpec(BaseModel):
     seeds: str = Field(description="The digest of the seeds' manifest.")
     task: TaskSpec
     uses: tuple[Use, ...] = Field(min_length=1)
-    teacher: str
+    teacher: str = Field(description="The one teacher; empty where there are several.")
     random_seed: int = 0
     round: int = 0
     budget: Budget = Budget()
+    # Left out where it is empty: a run that was asked for before there were several is still the same run.
+    teachers: tuple[WeightedTeacher, ...] = Field((), max_length=MOST_TEACHERS, exclude_if=lambda given: not given)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The teachers by name, each with its share of the calls."""
+        return {each.teacher: each.weight for each in self.teachers} or {self.teacher: 1.0}
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,7 @@ class Call:
     axes: Mapping[str, str]
     aims: tuple[str, ...] = ()
     asked: int = 0
+    teacher: str = ""
 
 
 Pick = tuple[int, int]
@@ -81,6 +100,7 @@ class Calls:
         self._sizes = [-(-use.count // strategy.per_call(config)) for use, _, strategy, config in self._uses]
         self._next = list(self._sizes)
         self._repeated = 0
+        self._teachers, self._weights = list(spec.weights), list(spec.weights.values())
 
     def __len__(self) -> int:
         return sum(self._sizes) + sum(len(picks) for _, picks in self._rounds) - self._repeated
@@ -145,7 +165,10 @@ class Calls:
         axes = axes_of(config, f"{self._spec.random_seed}/{place}", within)
         text = prompt.render({**plan.variables, "axes": axes})
         aims = keys_of(place, plan, axes, len(self._seeds))
-        return Call(identifier, use, prompt, plan, text, random.getrandbits(31), axes, aims, asked)
+        seed, teacher = random.getrandbits(31), self._teachers[0]
+        if len(self._teachers) > 1:
+            teacher = random.choices(self._teachers, self._weights)[0]
+        return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
         """Returns the drafts of an answer, and why the rest of it is none."""
@@ -199,7 +222,7 @@ def candidate(
                 strategy=call.use.strategy,
                 prompt=call.prompt.versioned_name,
                 prompt_digest=call.prompt.digest,
-                teacher=spec.teacher,
+                teacher=call.teacher,
                 model=model,
                 call=call.id,
                 ordinal=ordinal,

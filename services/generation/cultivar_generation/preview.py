@@ -8,6 +8,7 @@ from cultivar_service.database import Database
 from cultivar_service.parts import Models
 
 from cultivar_generation import store as tables
+from cultivar_generation.asking import opened
 from cultivar_generation.plan import Calls, RunSpec
 from cultivar_generation.runner import usable
 from cultivar_generation.teaching import Outcome, Teaching
@@ -29,11 +30,11 @@ class Previewer:
         uses = tuple(use.model_copy(update={"count": min(use.count, share)}) for use in spec.uses[:MOST_CALLS])
         spec = spec.model_copy(update={"uses": uses})
         async with self._database.begin() as connection:
-            teacher, _ = await tables.get_teacher(connection, project, spec.teacher)
+            teachers = {name: (await tables.get_teacher(connection, project, name))[0] for name in spec.weights}
             prompts = [await tables.get_prompt(connection, project, use.prompt) for use in spec.uses]
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
         calls = Calls(spec, usable(seeds, spec), prompts)
-        async with await teacher.client(self._models, retries=2, times=1) as client:
-            teaching = Teaching("preview", spec, teacher, client, calls)
+        async with opened(teachers, self._models, retries=2, times=1) as asked:
+            teaching = Teaching("preview", spec, asked, calls)
             return await asyncio.gather(*(teaching.outcome(call) for call in calls.range(0, len(calls))))

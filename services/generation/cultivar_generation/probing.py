@@ -6,10 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from cultivar_models import Answer, ModelClient, ModelError, Sampling
+from cultivar_models import Answer, ModelClient, ModelError, ModelRejected, Sampling
 from cultivar_service.errors import CultivarError
 from cultivar_service.parts import Models
 
+from cultivar_generation.strategies.reading import list_schema, read_texts
 from cultivar_generation.teacher import Probe, TeacherSpec
 
 READY_SECONDS = 3.0
@@ -18,6 +19,7 @@ AT_ONCE = 8
 WORDS = Sampling(temperature=0.0, max_tokens=24)
 LIST = "Name three fruits as a numbered list of three lines: 1. 2. 3. Write nothing else."
 LINES = Sampling(temperature=0.0, max_tokens=96)
+SCHEMA = list_schema({"type": "string"})
 PROSE = Sampling(temperature=0.7, max_tokens=64)
 # Marks of turns in the templates of common model families; where an answer holds one, the server applies another's.
 MARKS = re.compile(
@@ -41,14 +43,14 @@ async def probe(teacher: TeacherSpec, models: Models) -> Probe:
     """Asks a teacher some ten short questions and says in words what is wrong; never raises for what a teacher does."""
     try:
         async with asyncio.timeout(PROBE_SECONDS), await teacher.client(models, retries=1) as client:
-            return await _questioned(client)
+            return await _questioned(client, teacher.structured_output == "auto")
     except TimeoutError:
         return Probe(state="wrong", problems=(f"it answered too few questions within {PROBE_SECONDS:.0f} s",))
     except (ModelError, CultivarError) as error:
         return Probe(state="wrong", problems=(str(error),))
 
 
-async def _questioned(client: ModelClient) -> Probe:
+async def _questioned(client: ModelClient, try_schema: bool) -> Probe:
     problems: list[Problem] = []
     try:
         await client.wait_ready(READY_SECONDS)
@@ -67,6 +69,7 @@ async def _questioned(client: ModelClient) -> Probe:
         problems=tuple(problem.said for problem in problems),
         latency_seconds=latency,
         tokens_per_second=await _speed(client),
+        structured_output=try_schema and await follows_schema(client),
     )
 
 
@@ -80,6 +83,15 @@ async def _speed(client: ModelClient) -> float:
     began = time.monotonic()
     answers = await asyncio.gather(*(write(number) for number in range(AT_ONCE)))
     return sum(answer.usage.completion_tokens for answer in answers) / (time.monotonic() - began)
+
+
+async def follows_schema(client: ModelClient) -> bool:
+    """Tells whether an answer is JSON where a JSON schema was given and the question does not ask for JSON."""
+    try:
+        answer = await client.chat([{"role": "user", "content": LIST}], LINES, schema=lambda: SCHEMA)
+    except ModelRejected:
+        return False
+    return read_texts(answer.text) is not None
 
 
 def template_problems(answer: Answer) -> list[Problem]:

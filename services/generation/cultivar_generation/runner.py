@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
-from cultivar_models import ModelClient, TokenUsage
 from cultivar_records import Example, TaskKind, to_table
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import store as tables
 from cultivar_generation import yields
+from cultivar_generation.asking import opened, wait_for_one
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
@@ -41,8 +41,6 @@ class Attempt:
 
     hold: Hold
     answers: Answers
-    teacher: TeacherSpec
-    client: ModelClient
     teaching: Teaching
     purse: Purse
     ended: int
@@ -60,7 +58,7 @@ class Attempt:
     @property
     def idle_soon(self) -> bool:
         """Whether the teacher will soon have nothing to do; calls that wait to be tried again do not count."""
-        return self.open - self.client.pausing < RANGE_CALLS + 2 * self.teacher.concurrency
+        return self.open - self.teaching.pausing < RANGE_CALLS + 2 * self.teaching.concurrency
 
     async def hungry_or(self, task: asyncio.Task[None]) -> None:
         """Waits until the teacher will soon be idle, or a task has ended."""
@@ -127,7 +125,7 @@ class Range:
             return
         finally:
             attempt.end_call()
-        attempt.purse.pay(outcome.usage)
+        attempt.purse.pay(outcome.usage, outcome.cost)
         self.outcomes.append(outcome)
         attempt.ended += 1
         await attempt.hold.report(stage="generating", done=attempt.ended)
@@ -154,19 +152,19 @@ class GenerationWork:
         spec = RunSpec.model_validate(hold.run.spec)
         answers = Answers(self._database, hold.run.id)
         await answers.load()
-        teacher, calls = await self._open(hold.run.project, spec)
-        tokens = (int(hold.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
-        purse = Purse(spec.budget, teacher, TokenUsage(*tokens))
+        teachers, calls = await self._open(hold.run.project, spec)
+        tokens = sum(int(hold.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+        purse = Purse(spec.budget, tokens, float(hold.usage.get("cost", 0.0)))
         rounds = list(hold.cursor.get("rounds", []))
         for each in rounds:
             add_round(calls, each)
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
-        async with await teacher.client(self._models, answers, purse.guard) as client:
-            await client.wait_ready(READY_SECONDS)
-            teaching = Teaching(hold.run.id, spec, teacher, client, calls)
+        async with opened(teachers, self._models, answers, purse.guard) as asked:
+            await wait_for_one(asked, READY_SECONDS)
+            teaching = Teaching(hold.run.id, spec, asked, calls)
             counts = hold.progress.get("counts", {})
             ended = sum(counts.get(state, 0) for state in ENDED)
-            attempt = Attempt(hold, answers, teacher, client, teaching, purse, ended)
+            attempt = Attempt(hold, answers, teaching, purse, ended)
             attempt.coverage, attempt.rounds = hold.cursor.get("coverage", {}), rounds
             attempt.unmade = [(place, within) for place, within in hold.cursor.get("unmade", [])]
             attempt.repeat()
@@ -175,13 +173,13 @@ class GenerationWork:
                 await hold.report(stage="refilling", total=len(calls), now=True)
                 await self._work_ranges(attempt)
 
-    async def _open(self, project: str, spec: RunSpec) -> tuple[TeacherSpec, Calls]:
+    async def _open(self, project: str, spec: RunSpec) -> tuple[dict[str, TeacherSpec], Calls]:
         async with self._database.begin() as connection:
-            teacher, _ = await tables.get_teacher(connection, project, spec.teacher)
+            teachers = {name: (await tables.get_teacher(connection, project, name))[0] for name in spec.weights}
             prompts = [await tables.get_prompt(connection, project, use.prompt) for use in spec.uses]
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
-        return teacher, Calls(spec, usable(seeds, spec), prompts)
+        return teachers, Calls(spec, usable(seeds, spec), prompts)
 
     async def _work_ranges(self, attempt: Attempt) -> None:
         starts = deque(range(attempt.hold.cursor.get("next", 0), attempt.teaching.calls.end, RANGE_CALLS))
@@ -216,8 +214,6 @@ class GenerationWork:
         files: dict[str, File] = await output.put(CANDIDATES, number, to_table(candidates))
         files |= await output.put(CALLS, number, rows)
         await attempt.answers.close_part(number)
-        usage = usage_of(outcomes)
-        cost = attempt.teacher.cost(TokenUsage(usage["prompt_tokens"], usage["completion_tokens"]))
         attempt.coverage = added(attempt.coverage, map(covered, outcomes))
         attempt.unmade += made.unmade(attempt.teaching.calls)
         cursor = {
@@ -227,7 +223,7 @@ class GenerationWork:
             "rounds": attempt.rounds,
             "unmade": attempt.unmade,
         }
-        async with hold.commit(add=counted(outcomes), spent={**usage, "cost": cost}, **cursor) as connection:
+        async with hold.commit(add=counted(outcomes), spent=usage_of(outcomes), **cursor) as connection:
             await output.add(connection, number, files)
             await attempt.answers.prune(connection, number)
             await add_yields(connection, hold, outcomes)

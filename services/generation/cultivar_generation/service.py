@@ -70,7 +70,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         async with self._database.begin() as connection:
             prompts = {place: await store.get_prompt(connection, project, name) for place, name in enumerate(names)}
             resolved = codec.decode_spec(project, spec, prompts)
-            await store.get_teacher(connection, project, resolved.teacher)
+            for teacher in resolved.weights:
+                await store.get_teacher(connection, project, teacher)
         return resolved
 
     async def GetGenerationRun(self, request: pb.GetGenerationRunRequest, context: Context) -> pb.GenerationRun:

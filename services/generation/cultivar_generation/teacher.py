@@ -25,6 +25,7 @@ class Probe(BaseModel):
     problems: tuple[str, ...] = ()
     latency_seconds: float = 0.0
     tokens_per_second: float = 0.0
+    structured_output: bool = False
 
 
 class TeacherSpec(BaseModel):
@@ -45,7 +46,14 @@ class TeacherSpec(BaseModel):
     proxy: str = Field("", pattern=r"^$|^http://[^@\s]+$")
     ca_file: str = Field("", pattern=r"^$|^/")
     licence: str = Field("", max_length=1000)
+    structured_output: Literal["auto", "never", "always"] = "auto"
     probe: Probe = Probe()
+
+    @property
+    def takes_schemas(self) -> bool:
+        """Whether it is asked for answers in the JSON of a schema."""
+        found = self.structured_output == "auto" and self.probe.structured_output
+        return found or self.structured_output == "always"
 
     def cost(self, usage: TokenUsage) -> float:
         """Returns what tokens cost, by the price of 1,000."""

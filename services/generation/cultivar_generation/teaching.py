@@ -1,25 +1,34 @@
 """One call of a run: what the teacher is asked, what became of it, and the row that says so."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from cultivar_models import Answer, ModelAnswerInvalid, ModelClient, ModelRejected, Sampling, TokenUsage
+from cultivar_models import (
+    Answer,
+    ModelAnswerInvalid,
+    ModelError,
+    ModelRejected,
+    ModelUnavailable,
+    Sampling,
+    TokenUsage,
+)
 from cultivar_records import Example
 
 from cultivar_generation import roundtrip
+from cultivar_generation.asking import Asked
 from cultivar_generation.budget import BudgetSpent
 from cultivar_generation.own_models import answering
-from cultivar_generation.plan import Call, Calls, RunSpec, candidate, sampling_of
-from cultivar_generation.teacher import TeacherSpec
+from cultivar_generation.plan import Call, Calls, RunSpec, candidate
 
 CALL_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("strategy", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
+        pa.field("teacher", pa.string(), nullable=False),
         pa.field("seeds", pa.list_(pa.string()), nullable=False),
         pa.field("axes", pa.map_(pa.string(), pa.string()), nullable=False),
         pa.field("state", pa.string(), nullable=False),
@@ -44,6 +53,8 @@ class Outcome:
     candidates: list[Example] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
     cause: str = ""
+    cost: float = 0.0
+    schema_refused: bool = False
 
     def row(self) -> dict[str, Any]:
         """Returns the row of the call."""
@@ -51,6 +62,7 @@ class Outcome:
             "id": self.call.id,
             "strategy": self.call.use.strategy,
             "prompt": self.call.prompt.versioned_name,
+            "teacher": self.call.teacher,
             "seeds": [seed.id for seed in self.call.plan.seeds],
             "axes": list(self.call.axes.items()),
             "state": "failed" if self.cause else "answered",
@@ -64,34 +76,58 @@ class Outcome:
 
 
 class Teaching:
-    """A run with its teacher: asks, reads, and says what became of each call."""
+    """A run with its teachers: asks, reads, and says what became of each call."""
 
-    def __init__(self, run: str, spec: RunSpec, teacher: TeacherSpec, client: ModelClient, calls: Calls) -> None:
+    def __init__(self, run: str, spec: RunSpec, teachers: Mapping[str, Asked], calls: Calls) -> None:
         self._run = run
         self._spec = spec
-        self._teacher = teacher
-        self._client = client
+        self._teachers = teachers
         self.calls = calls
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls may be under way at most, with all teachers."""
+        return sum(each.spec.concurrency for each in self._teachers.values())
+
+    @property
+    def pausing(self) -> int:
+        """How many calls wait to be tried again."""
+        return sum(each.client.pausing for each in self._teachers.values())
+
     async def outcome(self, call: Call) -> Outcome:
-        """Makes one call; a refused or senseless answer is a failed call, an absent teacher is raised."""
+        """Makes one call; a refused or senseless answer is a failed call, an absent teacher is raised.
+
+        Where another teacher of the run answers, a call to one that does not is a failed call too.
+        """
+        outcome = await self._outcome(call)
+        outcome.cost = self._teachers[call.teacher].spec.cost(outcome.usage)
+        return outcome
+
+    async def _outcome(self, call: Call) -> Outcome:
         try:
-            answer = await self._ask(call)
-        except (ModelRejected, ModelAnswerInvalid) as error:
+            answer, schema_refused = await self._teachers[call.teacher].ask(call)
+        except ModelError as error:
+            if isinstance(error, ModelUnavailable) and not self._others_answer(call):
+                raise
             return Outcome(call, error.usage, cause=str(error))
         outcome = self._read(call, answer)
+        outcome.schema_refused = schema_refused
         for made in list(outcome.candidates):
             if text := roundtrip.question(call, self._spec.task, made):
                 await self._check(outcome, made, text)
         return outcome
 
+    def _others_answer(self, call: Call) -> bool:
+        return any(not each.client.silent_since for name, each in self._teachers.items() if name != call.teacher)
+
     async def _check(self, outcome: Outcome, made: Example, text: str) -> None:
         """Takes a candidate out of the outcome, as malformed, where a second call speaks against it."""
         call, usage = outcome.call, TokenUsage()
-        sampling = Sampling(temperature=0.0, max_tokens=self._teacher.max_tokens, seed=call.seed)
+        teacher = self._teachers[call.teacher]
+        sampling = Sampling(temperature=0.0, max_tokens=teacher.spec.max_tokens, seed=call.seed)
         name = f"{call.id}/check/{made.provenance.ordinal}"
         try:
-            back = await self._client.chat([{"role": "user", "content": text}], sampling, call=name)
+            back = await teacher.client.chat([{"role": "user", "content": text}], sampling, call=name)
             usage, why = back.usage, roundtrip.why_not(call, back.text)
         except (ModelRejected, ModelAnswerInvalid) as error:
             usage, why = error.usage, f"the check could not be made: {error}"
@@ -102,19 +138,16 @@ class Teaching:
             outcome.candidates.remove(made)
             outcome.malformed.append(why)
 
-    async def _ask(self, call: Call) -> Answer:
-        sampling = sampling_of(call, self._teacher.temperature, self._teacher.top_p, self._teacher.max_tokens)
-        if call.prompt.form == "chat":
-            return await self._client.chat([{"role": "user", "content": call.text}], sampling, call=call.id)
-        return await self._client.complete(call.text, sampling, call=call.id)
-
     def _read(self, call: Call, answer: Answer) -> Outcome:
         drafts, malformed = self.calls.read(call, answer.text, answer.finish_reason == "length")
-        outcome = Outcome(call, answer.usage, answer.text, malformed=malformed)
+        outcome, teacher = (
+            Outcome(call, answer.usage, answer.text, malformed=malformed),
+            self._teachers[call.teacher].spec,
+        )
         for ordinal, draft in enumerate(drafts):
             try:
-                model, licence = answering(self._teacher, answer), self._teacher.licence
-                made = candidate(self._run, self._spec, model, call, ordinal, draft, licence)
+                model = answering(teacher, answer)
+                made = candidate(self._run, self._spec, model, call, ordinal, draft, teacher.licence)
                 outcome.candidates.append(made)
             except ValueError as error:
                 outcome.malformed.append(str(error))
@@ -126,10 +159,12 @@ def counted(outcomes: Sequence[Outcome]) -> Counter[str]:
     counts = Counter("failed" if outcome.cause else "answered" for outcome in outcomes)
     counts["candidates"] = sum(len(outcome.candidates) for outcome in outcomes)
     counts["malformed"] = sum(len(outcome.malformed) for outcome in outcomes)
+    if refused := sum(outcome.schema_refused for outcome in outcomes):
+        counts["schemas_refused"] = refused
     return counts
 
 
-def usage_of(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def usage_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Adds up what some calls spent."""
     usage = sum((outcome.usage for outcome in outcomes), TokenUsage())
     return {
@@ -138,4 +173,5 @@ def usage_of(outcomes: Sequence[Outcome]) -> dict[str, int]:
         "failed_calls": sum(1 for outcome in outcomes if outcome.cause),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "cost": sum(outcome.cost for outcome in outcomes),
     }

@@ -12,13 +12,14 @@ from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import Field
 
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import fenced, read_fields
+from cultivar_generation.strategies.reading import fenced, read_fields, record_schema
 
 FIELDS = {
     "problem": ("problem", "task", "instruction"),
     "solution": ("solution", "code", "answer"),
     "tests": ("tests", "test", "test cases", "test_list"),
 }
+SCHEMA = record_schema(*FIELDS)
 
 
 class CodeConfig(StrategyConfig):
@@ -49,7 +50,7 @@ class Code:
         """Plans a problem in the manner of seeds drawn at random."""
         shown = tuple(random.sample(list(seeds), min(config.shots, len(seeds))))
         shots = [{"problem": seed.text, "solution": seed.answer, "tests": list(seed.tests)} for seed in shown]
-        return Plan(shown, {"shots": shots, "task": task})
+        return Plan(shown, {"shots": shots, "task": task}, schema=SCHEMA)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: CodeConfig, cut: bool) -> Drafts:
         """Reads problem, solution and tests; the tests must use something that the solution defines."""

@@ -9,12 +9,20 @@ from cultivar_records import Example, Message, TaskKind, TaskSpec
 from pydantic import Field
 
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import read_json
+from cultivar_generation.strategies.reading import list_schema, read_json
 
 USER = ("user", "human", "customer", "person", "client", "student", "you")
 ASSISTANT = ("assistant", "ai", "bot", "agent", "model", "support")
 TURN = re.compile(
     rf"^[ \t]*[*_#]*({'|'.join((*USER, *ASSISTANT))})[*_]*[ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE
+)
+SCHEMA = list_schema(
+    {
+        "type": "object",
+        "properties": {"role": {"type": "string", "enum": ["user", "assistant"]}, "content": {"type": "string"}},
+        "required": ["role", "content"],
+        "additionalProperties": False,
+    }
 )
 
 
@@ -51,7 +59,7 @@ class Dialogue:
         turns = [{"role": message.role, "content": message.content} for message in seed.messages]
         own = sum(message.role == "assistant" for message in seed.messages)
         variables = {"turns": turns, "exchanges": max(1, config.exchanges - own), "task": task}
-        return Plan((seed,), variables)
+        return Plan((seed,), variables, schema=SCHEMA)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DialogueConfig, cut: bool) -> Drafts:
         """Reads turns that take turns, from the user's to the assistant's; a last question without its answer goes."""
@@ -75,6 +83,8 @@ class Dialogue:
 def read_turns(answer: str) -> list[Message]:
     """Reads the turns of a conversation: a list of role and content in JSON, or lines that begin `User:` and so on."""
     value = read_json(answer)
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
     if isinstance(value, list) and value and all(isinstance(turn, dict) and "role" in turn for turn in value):
         said = [(str(turn["role"]), str(turn.get("content", ""))) for turn in value]
     else:

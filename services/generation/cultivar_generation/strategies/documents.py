@@ -12,9 +12,10 @@ from cultivar_texts import words
 from pydantic import Field
 
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import read_fields
+from cultivar_generation.strategies.reading import list_schema, read_fields, record_schema
 
 FIELDS = {"question": ("question", "q"), "answer": ("answer", "a", "response")}
+SCHEMA = list_schema(record_schema(*FIELDS))
 
 
 class DocumentsConfig(StrategyConfig):
@@ -53,7 +54,7 @@ class Documents:
     ) -> Plan:
         """Plans the questions of the next passage, round and round."""
         seed = seeds[number % len(seeds)]
-        return Plan((seed,), {"passage": seed.text, "count": config.per_call, "task": task})
+        return Plan((seed,), {"passage": seed.text, "count": config.per_call, "task": task}, schema=SCHEMA)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DocumentsConfig, cut: bool) -> Drafts:
         """Reads pairs of question and answer, up to the number asked for."""

@@ -15,7 +15,15 @@ from pydantic import Field
 from cultivar_generation.strategies.choosing import Rule, choose
 from cultivar_generation.strategies.marking import mark, unmark
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import read_fields, read_json
+from cultivar_generation.strategies.reading import (
+    HALF,
+    half_json,
+    list_schema,
+    read_fields,
+    read_json,
+    read_texts,
+    record_schema,
+)
 
 ITEM = re.compile(r"^\s*(?:(\d+)[.):]|[-*•])\s*")
 RESPONSE = re.compile(r"\n\s*[*#]*\s*(?:Response|Answer)[*]*:[*]*\s*")
@@ -90,12 +98,18 @@ class Expand:
         # The list ends before the first item that was not asked for, so that no token is paid for it.
         last = f"\n{len(shots) + 1 + config.per_call}."
         lines = bool(label) or config.answers == "leave"
-        return Plan(shown, variables, stop=("\n\n", last) if lines else (last,))
+        schema = list_schema({"type": "string"} if lines or entities else record_schema("instruction", "response"))
+        return Plan(shown, variables, ("\n\n", last) if lines else (last,), schema=schema)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues or is, up to the number asked for."""
         label = str(plan.variables["label"])
+        if half_json(answer):
+            return Drafts(malformed=[HALF])
         if label or task.kind is TaskKind.ENTITIES or config.answers == "leave":
+            texts = read_texts(answer)
+            if texts is not None:
+                return self._read_lines([f"- {text}" for text in texts], label, task, config.per_call)
             lines = [line for line in answer.strip().split("\n") if line.strip()]
             if lines and lines[0].rstrip().endswith(":") and not ITEM.match(lines[0]):
                 lines = lines[1:]

@@ -12,12 +12,13 @@ from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import Field
 
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields
+from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields, record_schema
 
 FIELDS = {
     "chosen": ("chosen", "better", "good", "better answer", "good answer"),
     "rejected": ("rejected", "worse", "bad", "worse answer", "bad answer"),
 }
+SCHEMA = record_schema(*FIELDS)
 FLAWS = (
     "it leaves out what matters most",
     "it states something that is not true",
@@ -65,7 +66,7 @@ class Preference:
         seed = seeds[number % len(seeds)]
         flaw = config.flaws[(number + number // len(seeds)) % len(config.flaws)]
         variables = {"text": seed.text, "answer": seed.answer, "flaw": flaw, "chosen": config.chosen, "task": task}
-        return Plan((seed,), variables)
+        return Plan((seed,), variables, schema=SCHEMA if config.chosen == "teacher" else {})
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: PreferenceConfig, cut: bool) -> Drafts:
         """Reads the rejected answer, or both; two that are alike are no pair."""

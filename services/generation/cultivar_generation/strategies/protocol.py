@@ -30,13 +30,15 @@ class Plan:
     """One call that a strategy plans: the seeds in its prompt, what the template may name, where the answer ends.
 
     `stop` ends a continuation, which has no end of its own; `chat_stop` ends the answer of a chat model, which may
-    begin with a sentence of its own.
+    begin with a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to
+    one; empty where the answer is one text.
     """
 
     seeds: tuple[Example, ...]
     variables: Mapping[str, Any]
     stop: tuple[str, ...] = ()
     chat_stop: tuple[str, ...] = ()
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

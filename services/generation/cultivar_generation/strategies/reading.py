@@ -17,6 +17,35 @@ LEAD = re.compile(
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 CUT = "the answer was cut at its greatest length"
 EMPTY = "the answer is empty"
+HALF = "the answer is JSON that is not whole"
+ITEMS = "items"
+
+
+def record_schema(*names: str) -> dict[str, Any]:
+    """Returns the JSON schema of an object with some texts, all of them and nothing else, as strict servers ask."""
+    texts = {name: {"type": "string"} for name in names}
+    return {"type": "object", "properties": texts, "required": list(names), "additionalProperties": False}
+
+
+def list_schema(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the JSON schema of an object with one list, `items`: strict servers take no list at the top."""
+    lists = {ITEMS: {"type": "array", "items": dict(item)}}
+    return {"type": "object", "properties": lists, "required": [ITEMS], "additionalProperties": False}
+
+
+def read_texts(answer: str) -> list[str] | None:
+    """Returns the texts of a JSON list, or of the list in an object; None where the answer is no such JSON."""
+    value = read_json(answer) if answer.lstrip().startswith(("{", "[", "```")) else None
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return None
+    return [" ".join(one.split()) for one in value]
+
+
+def half_json(answer: str) -> bool:
+    """Tells whether an answer begins as JSON does and is none."""
+    return answer.lstrip().startswith(('{"', '["', "[{")) and read_json(answer) is None
 
 
 def plain(answer: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cultivar_generation.prompts import names_in
 from cultivar_generation.strategies.marking import mark, unmark
 from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields
+from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields, record_schema
 
 FIELDS = {
     "text": ("instruction", "question", "prompt", "task", "input", "problem"),
@@ -84,7 +84,8 @@ class Rewrite:
             "task": task,
         }
         stop = ("\n\n",) if config.changes in ("input", "label") else ()
-        return Plan((seed,), variables, stop, stop)
+        schema = record_schema("instruction", "response") if config.changes == "both" else {}
+        return Plan((seed,), variables, stop, stop, schema)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, or a new input with its answer."""

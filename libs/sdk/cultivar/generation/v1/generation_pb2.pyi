@@ -47,6 +47,30 @@ PROMPT_FORM_CONTINUATION: PromptForm.ValueType  # 2
 """As plain text that the model continues."""
 Global___PromptForm: _TypeAlias = PromptForm  # noqa: Y015
 
+class _StructuredOutput:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StructuredOutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StructuredOutput.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STRUCTURED_OUTPUT_UNSPECIFIED: _StructuredOutput.ValueType  # 0
+    """Where it was found to do so when it was registered."""
+    STRUCTURED_OUTPUT_NEVER: _StructuredOutput.ValueType  # 1
+    """Never: what it writes is read as it comes."""
+    STRUCTURED_OUTPUT_ALWAYS: _StructuredOutput.ValueType  # 2
+    """Always, untried; where it refuses one, the run goes on without and counts `schemas_refused`."""
+
+class StructuredOutput(_StructuredOutput, metaclass=_StructuredOutputEnumTypeWrapper):
+    """Whether a teacher is asked to answer in the JSON of a schema (`response_format` of the kind `json_schema`)."""
+
+STRUCTURED_OUTPUT_UNSPECIFIED: StructuredOutput.ValueType  # 0
+"""Where it was found to do so when it was registered."""
+STRUCTURED_OUTPUT_NEVER: StructuredOutput.ValueType  # 1
+"""Never: what it writes is read as it comes."""
+STRUCTURED_OUTPUT_ALWAYS: StructuredOutput.ValueType  # 2
+"""Always, untried; where it refuses one, the run goes on without and counts `schemas_refused`."""
+Global___StructuredOutput: _TypeAlias = StructuredOutput  # noqa: Y015
+
 class _TeacherState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -168,6 +192,7 @@ class GenerationSpec(_message.Message):
     RANDOM_SEED_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
     seeds: _builtins.str
     """The seeds: an artifact, by name."""
     teacher: _builtins.str
@@ -188,6 +213,12 @@ class GenerationSpec(_message.Message):
     def budget(self) -> Global___Budget:
         """What the run may spend; without it there is no bound."""
 
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedTeacher]:
+        """Several teachers in place of `teacher`, 16 at most: which of them makes a call is drawn by their weights, the same
+        whenever the run goes on.
+        """
+
     def __init__(
         self,
         *,
@@ -198,14 +229,41 @@ class GenerationSpec(_message.Message):
         random_seed: _builtins.int = ...,
         round: _builtins.int = ...,
         budget: Global___Budget | None = ...,
+        teachers: _abc.Iterable[Global___WeightedTeacher] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerationSpec: _TypeAlias = GenerationSpec  # noqa: Y015
+
+@_typing.final
+class WeightedTeacher(_message.Message):
+    """A teacher that makes a share of the calls of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEACHER_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    teacher: _builtins.str
+    """The teacher, by name."""
+    weight: _builtins.float
+    """Its share of the calls in proportion to those of the others, over 0."""
+    def __init__(
+        self,
+        *,
+        teacher: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["teacher", b"teacher", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeightedTeacher: _TypeAlias = WeightedTeacher  # noqa: Y015
 
 @_typing.final
 class Budget(_message.Message):
@@ -1303,6 +1361,7 @@ class Teacher(_message.Message):
     CA_FILE_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    STRUCTURED_OUTPUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/teachers/{teacher}`."""
     url: _builtins.str
@@ -1333,6 +1392,8 @@ class Teacher(_message.Message):
     """What its answers may be used for: an SPDX expression such as "Apache-2.0", or words of your own such as "research
     only". It is kept with each candidate, and a dataset version may be limited to some. Compared whole, never read.
     """
+    structured_output: Global___StructuredOutput.ValueType
+    """Whether it is asked to answer in the JSON of a schema, where a strategy has one and the prompt is a chat's."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
@@ -1360,10 +1421,11 @@ class Teacher(_message.Message):
         ca_file: _builtins.str = ...,
         licence: _builtins.str = ...,
         probe: Global___TeacherProbe | None = ...,
+        structured_output: Global___StructuredOutput.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "probe", b"probe", "temperature", b"temperature", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "probe", b"probe", "prompt_price", b"prompt_price", "proxy", b"proxy", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "probe", b"probe", "prompt_price", b"prompt_price", "proxy", b"proxy", "structured_output", b"structured_output", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
@@ -1381,12 +1443,15 @@ class TeacherProbe(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     LATENCY_SECONDS_FIELD_NUMBER: _builtins.int
     TOKENS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    STRUCTURED_OUTPUT_FIELD_NUMBER: _builtins.int
     state: Global___TeacherState.ValueType
     """How well it answers."""
     latency_seconds: _builtins.float
     """Seconds until one short answer was there."""
     tokens_per_second: _builtins.float
     """Tokens a second of eight answers at once."""
+    structured_output: _builtins.bool
+    """Whether it answered in the JSON of a schema when it was given one."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is wrong, each in a sentence that says what to do."""
@@ -1398,10 +1463,11 @@ class TeacherProbe(_message.Message):
         problems: _abc.Iterable[_builtins.str] | None = ...,
         latency_seconds: _builtins.float = ...,
         tokens_per_second: _builtins.float = ...,
+        structured_output: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency_seconds", b"latency_seconds", "problems", b"problems", "state", b"state", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency_seconds", b"latency_seconds", "problems", b"problems", "state", b"state", "structured_output", b"structured_output", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
