@@ -238,6 +238,11 @@ class CampaignConfig(Section):
     task: Task = Field(description="What the model is to learn.")
     data: Data = Field(description="The files.")
     teacher: str = Field("local", min_length=1, max_length=63, description="The teacher, as it was registered.")
+    teachers: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        {},
+        max_length=16,
+        description="Several in place of `teacher`: the share of each in the calls, as in {local: 3, other: 1}.",
+    )
     generate: tuple[Use, ...] = Field(
         (Use(strategy="expand", count=300),), min_length=1, description="The strategies, each with its count."
     )
@@ -284,6 +289,8 @@ class CampaignConfig(Section):
 def misfits(config: CampaignConfig) -> Iterator[str]:
     """Yields what in a file does not fit together, each as a sentence with what to do."""
     arms, data = config.evaluate.arms, config.data
+    if config.teachers and config.teacher != "local":
+        yield "teacher and teachers are both set: name one teacher, or several with their shares"
     if len(set(arms)) < len(arms):
         yield "evaluate.arms names an arm twice: name each once"
     if "real_stand_in" in arms and data.stand_in is None:

@@ -25,7 +25,8 @@ async def check_names(peers: Peers, parent: str, config: CampaignConfig) -> None
         check_use("strategy", f"generate[{place}].strategy", use.strategy, use.params, strategies)
         if use.prompt:
             check("prompt", f"generate[{place}].prompt", use.prompt.partition("@")[0], prompts)
-    check("teacher", "teacher", config.teacher, teachers)
+    for name in config.teachers or (config.teacher,):
+        check("teacher", f"teachers.{name}" if config.teachers else "teacher", name, teachers)
     chosen = {"filter": config.filter}
     if config.answer is not None:
         check_use("strategy", "answer.strategy", "answer", config.answer.params, strategies)

@@ -111,7 +111,10 @@ class Generate(Following):
             seeds=seeds,
             task=round_.task,
             strategies=uses,
-            teacher=round_.resource("teachers", config.teacher),
+            teachers={
+                round_.resource("teachers", name): share
+                for name, share in (config.teachers or {config.teacher: 1.0}).items()
+            },
             random_seed=config.random_seed + round_.number,
             round=round_.number,
             tokens=budget.tokens and budget.tokens - tokens_of(before),

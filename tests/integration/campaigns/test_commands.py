@@ -124,6 +124,15 @@ async def test_augment_writes_what_was_kept_as_chat_lines(
     assert 0 < len(lines) <= 24
     assert {tuple(message["role"] for message in line["messages"]) for line in lines} == {("user", "assistant")}
     assert {line["messages"][1]["content"] for line in lines} <= {"refund", "delivery", "password"}
+    await terminal(
+        "teacher", "register", "other", "--model", "smollm2-135m-instruct", "--url", teacher.url, "--no-probe"
+    )
+    before = teacher.stats.calls
+    shared = ("--teacher", "fake=3", "--teacher", "other=1")
+    told = await terminal("augment", str(seeds), "-n", "24", "-o", str(out), *shared)
+    assert told.exit_code == 0 and teacher.stats.calls > before, told.output
+    nothing = await terminal("augment", str(seeds), "-o", str(out), "--teacher", "fake=0")
+    assert nothing.exit_code != 0 and "share over 0" in nothing.output
     unknown = await terminal(
         "augment", str(seeds), "-n", "4", "-o", str(out), "--teacher", "fake", "--strategy", "expnd"
     )

@@ -44,6 +44,8 @@ def test_ten_lines_are_a_campaign_with_every_default_filled_in() -> None:
         ({"filter": {"recipe": "default", "filters": [{"filter": "length"}]}}, "filter: give recipe or filters"),
         ({"train": {"seeds": [1, 1]}}, "train: two training seeds are the same"),
         ({"name": "Support Desk"}, "name: "),
+        ({"teacher": "a", "teachers": {"b": 1}}, "teacher and teachers are both set"),
+        ({"teachers": {"b": 0}}, "teachers.b: "),
         ({"data": {"seeds": {"file": "a", "only_labels": True}, "held_out": "b"}}, "only_labels needs task.labels"),
     ],
 )

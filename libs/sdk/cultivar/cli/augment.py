@@ -24,6 +24,13 @@ from cultivar.run.v1 import run_pb2
 
 LABELS = ("label", "category", "intent")
 DATASET = "augmented"
+Teachers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The teacher, as it was registered; several with their shares of the calls: --teacher a=3 --teacher b=1.",
+        show_default="local",
+    ),
+]
 
 
 def augment(
@@ -35,7 +42,7 @@ def augment(
     strategy: Annotated[str, typer.Option(help="The strategy, such as expand, rewrite, answer or documents.")] = "",
     prompt: Annotated[str, typer.Option(help="A prompt, such as translate or by-label; it brings its strategy.")] = "",
     params: Annotated[str, typer.Option(help="Parameters of the strategy, as YAML: '{per_call: 2}'.")] = "",
-    teacher: Annotated[str, typer.Option(help="The teacher, as it was registered.")] = "local",
+    teacher: Teachers = None,
     instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
     labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
     licence: Licences = None,
@@ -56,7 +63,7 @@ def augment(
             task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
             imported = import_seeds(client, console, seeds, task, program.takes_inputs)
             task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
-            made = generate(client, console, imported.artifacts["seeds"], task, use, teacher)
+            made = generate(client, console, imported.artifacts["seeds"], task, use, *(teacher or ["local"]))
         kept = filter_made(client, console, made)
         record_outcomes(client, kept.verdicts)
         if not kept.run.progress.counts["kept"]:
@@ -130,11 +137,11 @@ def generate(
     seeds: str,
     task: example_pb2.Task,
     use: generation_pb2.StrategyUse,
-    teacher: str,
+    *teachers: str,
 ) -> generation_pb2.GenerationRun:
-    """Lets the teacher write candidates."""
+    """Lets teachers write candidates; a teacher is a name, or `name=share` where there are several."""
     spec = generation_pb2.GenerationSpec(
-        seeds=seeds, task=task, strategies=[use], teacher=client.name("teachers", teacher)
+        seeds=seeds, task=task, strategies=[use], teachers=[weighted(client, teacher) for teacher in teachers]
     )
     request = generation_pb2.CreateGenerationRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     return follow_generation(client, console, client.generation.CreateGenerationRun(request))
@@ -161,6 +168,18 @@ def follow_generation(
         again = f"`cultivar augment --retry {run.name.rpartition('/')[2]}` goes on with what it has made"
         raise RunFailed(f"{done.run.error.message or 'the run was cancelled'}; {again}")
     return done
+
+
+def weighted(client: Client, teacher: str) -> generation_pb2.WeightedTeacher:
+    """Reads `name` or `name=share`, a share over 0; raises BadParameter."""
+    name, _, share = teacher.partition("=")
+    try:
+        weight = float(share or 1)
+    except ValueError:
+        weight = 0.0
+    if not name or not 0 < weight < float("inf"):
+        raise typer.BadParameter(f"--teacher {teacher!r} is no name, nor name=share with a share over 0, as in local=3")
+    return generation_pb2.WeightedTeacher(teacher=client.name("teachers", name), weight=weight)
 
 
 def filter_made(client: Client, console: Console, made: generation_pb2.GenerationRun) -> filtering_pb2.FilterRun:

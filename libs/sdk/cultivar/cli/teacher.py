@@ -11,7 +11,12 @@ from cultivar.generation.v1 import generation_pb2 as pb
 
 app = typer.Typer(help="Teachers: the models that write candidates.", no_args_is_help=True)
 # Options of the command that a field of the teacher is called like.
-OURS = ("name", "probe")
+OURS = ("name", "probe", "structured_output")
+STRUCTURED = {
+    "auto": pb.STRUCTURED_OUTPUT_UNSPECIFIED,
+    "never": pb.STRUCTURED_OUTPUT_NEVER,
+    "always": pb.STRUCTURED_OUTPUT_ALWAYS,
+}
 WORDS = {
     pb.TEACHER_STATE_UNSPECIFIED: "not asked",
     pb.TEACHER_STATE_FINE: "fine",
@@ -52,12 +57,21 @@ def register(
     proxy: Annotated[str, typer.Option(help="The HTTP proxy before it, http://host:port.")] = "",
     ca_file: Annotated[str, typer.Option(help="The CA of its certificate, a file of the service's machine.")] = "",
     licence: Annotated[str, typer.Option(help="What its answers may be used for, such as Apache-2.0.")] = "",
+    structured_output: Annotated[
+        str,
+        typer.Option(
+            help="Whether to ask for answers in JSON of a schema: auto (if it does so when probed), never, always."
+        ),
+    ] = "auto",
     probe: Annotated[bool, typer.Option(help="Whether to ask it some ten short questions first.")] = True,
     project: Project = "default",
 ) -> None:
     """Registers a teacher, or changes the one of that name; asks it a few questions and says what is wrong."""
     fields = pb.Teacher.DESCRIPTOR.fields_by_name
     given = {option: value for option, value in context.params.items() if option in fields and option not in OURS}
+    if structured_output not in STRUCTURED:
+        raise typer.BadParameter(f"--structured-output is {structured_output!r}: give auto, never or always")
+    given["structured_output"] = STRUCTURED[structured_output]
     with connected(project) as client:
         request = pb.RegisterTeacherRequest(
             parent=client.parent, teacher_id=name, teacher=pb.Teacher(**given), skip_probe=not probe

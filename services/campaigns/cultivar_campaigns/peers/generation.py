@@ -1,6 +1,6 @@
 """Generation: runs that write candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,15 @@ class StrategyOrder:
 
 @dataclass(frozen=True)
 class GenerationOrder:
-    """What a generation run is to do; `tokens` and `cost` are the most that it may spend, 0 for no bound."""
+    """What a generation run is to do; `teachers` have their shares of the calls by name.
+
+    tokens, cost: the most that it may spend, 0 for no bound.
+    """
 
     seeds: str
     task: TaskSpec
     strategies: Sequence[StrategyOrder]
-    teacher: str
+    teachers: Mapping[str, float]
     random_seed: int
     round: int
     tokens: int = 0
@@ -78,7 +81,7 @@ class GenerationRuns:
             seeds=order.seeds,
             task=encode_task(order.task),
             strategies=uses,
-            teacher=order.teacher,
+            teachers=[pb.WeightedTeacher(teacher=name, weight=weight) for name, weight in order.teachers.items()],
             random_seed=order.random_seed,
             round=order.round,
             budget=pb.Budget(tokens=order.tokens, cost=order.cost),
