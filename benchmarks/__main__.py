@@ -3,15 +3,16 @@
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import generation, table, teachers
+from benchmarks import generation, peers, table, teachers
 from benchmarks.comparison import RESULTS, Comparison, machine, measure, read_results
 
-COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS)
+COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS, peers.COMPARISON)
 
 
 def main() -> None:
@@ -25,6 +26,9 @@ def main() -> None:
     results = read_results()
     for comparison in COMPARISONS:
         if options.names and comparison.name not in options.names:
+            continue
+        if comparison is peers.COMPARISON and "BENCH_PEERS" not in os.environ:
+            say("peers: left out: make them with ../shared/bench/setup.sh, and name their folder in BENCH_PEERS")
             continue
         taken = {
             "commit": commit(),

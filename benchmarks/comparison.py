@@ -40,13 +40,12 @@ Side = Callable[[int], Awaitable[Sample]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison: what is counted, who is measured against whom, and how its sides are set up."""
+    """A comparison: what is counted, which side is ours, and how the sides are set up."""
 
     name: str
     question: str
     unit: str
     ours: str
-    against: str
     sides: Callable[[], AbstractAsyncContextManager[Mapping[str, Side]]]
 
 
@@ -59,20 +58,17 @@ async def measure(comparison: Comparison, repeats: int, say: Callable[[str], Non
                 sample = await side(repeat)
                 samples[name].append(sample)
                 say(f"{comparison.name}: {name}: {sample.rate:,.0f} {comparison.unit}/s")
-    ratios = [
-        ours.rate / other.rate
-        for ours, other in zip(samples[comparison.ours], samples[comparison.against], strict=True)
-    ]
+    ours = samples[comparison.ours]
     return {
         "question": comparison.question,
         "unit": comparison.unit,
         "ours": comparison.ours,
-        "against": comparison.against,
-        "ratio": spread(ratios),
         "sides": {
             name: {
                 "rate": spread([sample.rate for sample in done]),
                 "cpu_ms": spread([sample.cpu_ms for sample in done]),
+                # Turn by turn, so that what slows the machine for a while slows both.
+                "ratio": spread([mine.rate / sample.rate for mine, sample in zip(ours, done, strict=True)]),
             }
             for name, done in samples.items()
         },

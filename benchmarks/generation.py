@@ -40,29 +40,54 @@ TASK = example_pb2.Task(kind=example_pb2.TASK_KIND_CLASSIFICATION, labels=LABELS
 @asynccontextmanager
 async def sides(teacher_settings: Mapping[str, float]) -> AsyncIterator[Mapping[str, Side]]:
     """Starts a fake teacher and a `cultivar up` in processes of their own; both sides call the same teacher."""
+    teacher, url = await fake_teacher(teacher_settings)
+    try:
+        async with our_sides(url) as ours:
+            yield ours
+    finally:
+        await ended(teacher)
+
+
+async def fake_teacher(settings: Mapping[str, float]) -> tuple[asyncio.subprocess.Process, str]:
+    """Starts a fake teacher; returns it with its URL."""
+    teacher = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cultivar_models.fake", "--settings", json.dumps(settings)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert teacher.stdout is not None
+    return teacher, (await teacher.stdout.readline()).decode().strip()
+
+
+@asynccontextmanager
+async def our_sides(url: str) -> AsyncIterator[Mapping[str, Side]]:
+    """Starts a `cultivar up` that calls a teacher; the other side is the bare loop with the same teacher."""
+    async with our_server(url) as (up, client, seeds):
+
+        async def cultivar(repeat: int) -> Sample:
+            watch = Stopwatch(up.pid)
+            run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, USE, "fake")
+            return watch.sample(run.run.progress.counts["candidates"])
+
+        yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
+
+
+@asynccontextmanager
+async def our_server(url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client, str]]:
+    """Starts a `cultivar up` that knows a teacher; gives its process, its client and the artifact of the seeds."""
     with tempfile.TemporaryDirectory(prefix="cultivar-bench-") as folder:
-        teacher = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cultivar_models.fake", "--settings", json.dumps(teacher_settings)),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert teacher.stdout is not None
-        url = (await teacher.stdout.readline()).decode().strip()
         up = await start_up(Path(folder))
         try:
             client = Client(find_connection(Path(folder)))
-            seeds = await asyncio.to_thread(prepare, client, url)
-
-            async def cultivar(repeat: int) -> Sample:
-                watch = Stopwatch(up.pid)
-                run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, USE, "fake")
-                return watch.sample(run.run.progress.counts["candidates"])
-
-            yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
+            yield up, client, await asyncio.to_thread(prepare, client, url)
             client.channel.close()
         finally:
-            for process in (up, teacher):
-                process.terminate()
-                await process.wait()
+            await ended(up)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """Ends a process."""
+    process.terminate()
+    await process.wait()
 
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115
@@ -131,7 +156,6 @@ COMPARISONS = (
         question="What is left of a teacher's speed when each answer is recorded, with its provenance, in shards?",
         unit="rows",
         ours="cultivar",
-        against="bare aiohttp",
         sides=partial(sides, LATENCY),
     ),
     Comparison(
@@ -139,7 +163,6 @@ COMPARISONS = (
         question="And when the teacher refuses 5 in 100 calls for a second, and fails 2 in 100?",
         unit="rows",
         ours="cultivar",
-        against="bare aiohttp",
         sides=partial(sides, FAULTS),
     ),
 )

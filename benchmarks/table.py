@@ -8,11 +8,13 @@ BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
 def render(results: dict[str, Any]) -> str:
-    """Renders the results as Markdown: the ratio of one run first, then what each side did."""
-    lines = ["| what | side | a second | processor ms each | ratio to the other |", "|---|---|---|---|---|"]
+    """Renders the results as Markdown: what each side did, and how our rate compares with it in the same run."""
+    lines = ["| what | side | a second | processor ms each | our rate over it |", "|---|---|---|---|---|"]
+    memory = results.get("memory")
+    results = {name: result for name, result in results.items() if name != "memory"}
     for name, result in results.items():
         for side, figures in result["sides"].items():
-            ratio = figure(result["ratio"]) if side == result["ours"] else ""
+            ratio = figure(figures["ratio"]) if side != result["ours"] else ""
             rate = f"{figure(figures['rate'])} {result['unit']}"
             lines.append(f"| {name} | {side} | {rate} | {figure(figures['cpu_ms'])} | {ratio} |")
     lines.append("")
@@ -21,6 +23,11 @@ def render(results: dict[str, Any]) -> str:
         lines.append(
             f"- **{name}**: {result['question']} {result['repeats']} repetitions in turns, {result['date']}, commit "
             f"{result['commit']}, {machine['cores']} cores of {machine['processor']}, load {machine['load_before']}."
+        )
+    if memory is not None:
+        runs = ", ".join(f"{run['peak_rss_mb']:,g} MiB at {run['rows']:,} prompts" for run in memory["runs"])
+        lines.append(
+            f"- **memory**: the server's process held at most {runs}; {memory['date']}, commit {memory['commit']}."
         )
     return "\n".join(lines) + "\n"
 

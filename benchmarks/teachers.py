@@ -86,6 +86,5 @@ COMPARISON = Comparison(
     question=f"Does the engine write as fast as model.generate, with {IN_FLIGHT} answers under way?",
     unit="tokens",
     ours="engine",
-    against="model.generate",
     sides=sides,
 )
