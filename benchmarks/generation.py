@@ -59,9 +59,9 @@ async def fake_teacher(settings: Mapping[str, float]) -> tuple[asyncio.subproces
 
 
 @asynccontextmanager
-async def our_sides(url: str) -> AsyncIterator[Mapping[str, Side]]:
+async def our_sides(url: str, model: str = MODEL) -> AsyncIterator[Mapping[str, Side]]:
     """Starts a `cultivar up` that calls a teacher; the other side is the bare loop with the same teacher."""
-    async with our_server(url) as (up, client, seeds):
+    async with our_server(url, model) as (up, client, seeds):
 
         async def cultivar(repeat: int) -> Sample:
             watch = Stopwatch(up.pid)
@@ -72,13 +72,13 @@ async def our_sides(url: str) -> AsyncIterator[Mapping[str, Side]]:
 
 
 @asynccontextmanager
-async def our_server(url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client, str]]:
+async def our_server(url: str, model: str = MODEL) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client, str]]:
     """Starts a `cultivar up` that knows a teacher; gives its process, its client and the artifact of the seeds."""
     with tempfile.TemporaryDirectory(prefix="cultivar-bench-") as folder:
         up = await start_up(Path(folder))
         try:
             client = Client(find_connection(Path(folder)))
-            yield up, client, await asyncio.to_thread(prepare, client, url)
+            yield up, client, await asyncio.to_thread(prepare, client, url, model)
             client.channel.close()
         finally:
             await ended(up)
@@ -111,9 +111,9 @@ async def start_up(folder: Path) -> asyncio.subprocess.Process:
     return process
 
 
-def prepare(client: Client, teacher_url: str) -> str:
+def prepare(client: Client, teacher_url: str, model: str) -> str:
     """Registers the teacher and imports the seeds; returns their artifact."""
-    teacher = pb.Teacher(url=teacher_url, model=MODEL, concurrency=IN_FLIGHT)
+    teacher = pb.Teacher(url=teacher_url, model=model, concurrency=IN_FLIGHT)
     client.generation.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher, skip_probe=True)
     )

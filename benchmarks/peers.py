@@ -19,6 +19,7 @@ from benchmarks.comparison import Comparison, Sample, Side
 from benchmarks.generation import IN_FLIGHT, ROWS, ended, our_sides
 
 KIT = Path(__file__).parents[2] / "shared" / "bench" / "generation"
+DATA = KIT.parents[1] / "data"
 PEERS = {
     "openai": ("base", "run_openai.py"),
     "distilabel": ("distilabel", "run_distilabel.py"),
@@ -41,7 +42,7 @@ async def sides() -> AsyncIterator[Mapping[str, Side]]:
     )
     try:
         await until_it_listens()
-        async with our_sides(f"http://127.0.0.1:{PORT}/v1") as ours:
+        async with our_sides(f"http://127.0.0.1:{PORT}/v1", "fake") as ours:
             peers = {}
             for package, (venv, program) in PEERS.items():
                 python = venvs / venv / "bin" / "python"
@@ -84,7 +85,12 @@ async def run_peer(python: Path, program: Path, repeat: int) -> Sample:
 
 async def said(python: Path, *words: Path | str) -> str:
     """Runs a program to its end and returns what it printed."""
-    settings = {"BENCH_N": str(ROWS), "BENCH_CONC": str(IN_FLIGHT), "BENCH_BASE_URL": f"http://127.0.0.1:{PORT}/v1"}
+    settings = {
+        "BENCH_N": str(ROWS),
+        "BENCH_CONC": str(IN_FLIGHT),
+        "BENCH_BASE_URL": f"http://127.0.0.1:{PORT}/v1",
+        "BENCH_SHARED": str(DATA),
+    }
     child = await asyncio.create_subprocess_exec(
         *(python, *words),
         env={**os.environ, **settings},
