@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar.run.v1 import run_pb2
@@ -58,21 +59,43 @@ async def test_a_run_killed_while_it_refills_plans_the_same_calls_again(
     assert counts["candidates"] >= CALLS
 
 
+async def test_a_run_killed_while_filters_judge_its_candidates_asks_them_again(
+    database_url: str, data_dir: Path, tmp_path: Path, teacher: FakeTeacher
+) -> None:
+    async def judging(run: pb.GenerationRun) -> bool:
+        return run.run.progress.stage == "filtering"
+
+    novelty = filtering_pb2.FilterSpec(filters=[filtering_pb2.FilterUse(filter="novelty")])
+    run = await run_killed(database_url, data_dir, tmp_path, teacher, judging, novelty)
+    counts = run.run.progress.counts
+    assert counts["answered"] == run.run.progress.total > CALLS
+    assert 0 < counts["kept"] < counts["candidates"]
+    assert sum(part.made for part in run.coverage if part.dimension == "label") == counts["kept"]
+
+
 async def run_killed(
     database_url: str,
     data_dir: Path,
     tmp_path: Path,
     teacher: FakeTeacher,
     now: Callable[[pb.GenerationRun], Awaitable[bool]],
+    filters: filtering_pb2.FilterSpec | None = None,
 ) -> pb.GenerationRun:
     """Kills the server in the middle of a run and starts it again; returns the run once it has ended, whole."""
     store = open_store(str(tmp_path / "artifacts"))
     await make_artifact_schema(database_url)
-    flags = ("--only", "generation", "--database-url", database_url, "--artifacts", str(tmp_path / "artifacts"))
+    flags = (
+        "--only",
+        "generation,filtering",
+        "--database-url",
+        database_url,
+        "--artifacts",
+        str(tmp_path / "artifacts"),
+    )
     server = Server(data_dir, *flags)
     connection = await server.start()
     stub = open_stub(connection.address, connection.token)
-    run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()))
+    run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()), filters)
     while not await now(await stub.GetGenerationRun(pb.GetGenerationRunRequest(name=run.name))):
         await asyncio.sleep(0.01)
     await server.kill()
@@ -97,12 +120,16 @@ def open_stub(address: str, token: str) -> Any:
     return generation_pb2_grpc.GenerationServiceStub(open_channel(address, token))
 
 
-async def create_run(stub: Any, teacher: FakeTeacher, seeds_name: str) -> pb.GenerationRun:
+async def create_run(
+    stub: Any, teacher: FakeTeacher, seeds_name: str, filters: filtering_pb2.FilterSpec | None
+) -> pb.GenerationRun:
     """Creates a run of 600 calls against the fake teacher."""
     fake = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=IN_FLIGHT)
     await stub.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake, skip_probe=True)
     )
     use = pb.StrategyUse(strategy="rewrite", count=CALLS, refill=True)
-    spec = pb.GenerationSpec(seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake")
+    spec = pb.GenerationSpec(
+        seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake", filter=filters
+    )
     return await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))

@@ -109,7 +109,10 @@ class Use(Section):
     params: dict[str, Any] = Field({}, description="Its parameters.")
     prompt: str = Field("", description="The prompt, with @VERSION for one version; empty for the strategy's own.")
     count: int = Field(ge=1, le=10_000_000, description="The most candidates to ask for.")
-    refill: bool = Field(False, description="Whether labels, seeds and values of axes that come short are asked again.")
+    refill: bool = Field(
+        False,
+        description="Whether labels, seeds and values of axes of which the filters keep too few are asked again.",
+    )
 
 
 class FilterUse(Section):

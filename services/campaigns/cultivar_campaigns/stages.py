@@ -6,13 +6,13 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from cultivar_campaigns.config import WITH_CANDIDATES
+from cultivar_campaigns.config import WITH_CANDIDATES, Filtering
 from cultivar_campaigns.errors import DataUnusable
 from cultivar_campaigns.funnel import cost_of, counts_of, tokens_of
 from cultivar_campaigns.peers import Child, Peers
 from cultivar_campaigns.peers.datasets import ImportOrder, Origin, VersionOrder
 from cultivar_campaigns.peers.evaluation import EvaluationOrder
-from cultivar_campaigns.peers.filtering import FilterOrder
+from cultivar_campaigns.peers.filtering import FilterOrder, Filters
 from cultivar_campaigns.peers.generation import GenerationOrder, StrategyOrder
 from cultivar_campaigns.peers.training import TrainingOrder
 from cultivar_campaigns.plan import ANSWERS, APART_FROM
@@ -119,6 +119,8 @@ class Generate(Following):
             round=round_.number,
             tokens=budget.tokens and budget.tokens - tokens_of(before),
             cost=budget.cost and budget.cost - cost_of(before),
+            # What the filter stage will reject comes short as much as what was never written.
+            filters=filters_of(round_, config.filter) if any(use.refill for use in uses) else None,
         )
 
 
@@ -137,6 +139,12 @@ class Answer(Generate):
         return await self._make(round_, stage, order, request_id)
 
 
+def filters_of(round_: Round, chosen: Filtering) -> Filters:
+    """Returns what candidates must pass; validation is kept apart like held-out, for training refuses what is in both."""
+    filters = [(use.filter, use.params) for use in chosen.filters]
+    return Filters(chosen.recipe, filters, round_.imported("held_out", "validation"))
+
+
 class Filter(Following):
     """Keeps some candidates."""
 
@@ -146,16 +154,14 @@ class Filter(Following):
         self._generation = peers.generation
 
     async def begin(self, round_: Round, stage: Stage, request_id: str) -> Child:
-        """Creates the filter run; validation is kept apart like held-out, for training refuses what is in both."""
+        """Creates the filter run."""
         answer = round_.config.answer if stage.source == ANSWERS else None
         chosen = answer.filter if answer is not None else round_.config.filter
         order = FilterOrder(
             examples=round_.artifact("answer" if answer is not None else "generate", "candidates"),
             task=round_.task,
-            recipe=chosen.recipe,
-            filters=[(use.filter, use.params) for use in chosen.filters],
+            by=filters_of(round_, chosen),
             seeds=round_.artifact("import/seeds", "seeds"),
-            held_out=round_.imported("held_out", "validation"),
         )
         return await self._filtering.create(round_.parent, order, request_id)
 

@@ -74,6 +74,17 @@ def encode_uses(uses: Iterable[Use]) -> list[pb.FilterUse]:
     return [pb.FilterUse(filter=use.filter, params=encode_struct(use.params)) for use in uses]
 
 
+def encode_spec(project: str, spec: RunSpec) -> pb.FilterSpec:
+    """Returns what a run is to do."""
+    return pb.FilterSpec(
+        examples=artifact_name(project, spec.examples),
+        task=encode_task(spec.task),
+        filters=encode_uses(spec.uses),
+        seeds=artifact_name(project, spec.seeds),
+        held_out=[artifact_name(project, digest) for digest in spec.held_out],
+    )
+
+
 def encode_filter_run(run: Run) -> pb.FilterRun:
     """Returns the resource of a run."""
     spec = RunSpec.model_validate(run.spec)
@@ -84,13 +95,7 @@ def encode_filter_run(run: Run) -> pb.FilterRun:
     return pb.FilterRun(
         name=resource_name(run.project, "filterRuns", run.id),
         run=encode_run(run),
-        spec=pb.FilterSpec(
-            examples=artifact_name(run.project, spec.examples),
-            task=encode_task(spec.task),
-            filters=encode_uses(spec.uses),
-            seeds=artifact_name(run.project, spec.seeds),
-            held_out=[artifact_name(run.project, digest) for digest in spec.held_out],
-        ),
+        spec=encode_spec(run.project, spec),
         recipe=spec.recipe,
         recipe_digest=digest_uses(spec.uses),
         **artifacts,

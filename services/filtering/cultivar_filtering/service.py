@@ -42,6 +42,8 @@ class FilteringServicer(pb_grpc.FilteringServiceServicer):
         spec = codec.decode_spec(project, request.spec)
         for digest in spec.parents:
             await load_manifest(self._store, project, digest)
+        if request.validate_only:
+            return pb.FilterRun(spec=codec.encode_spec(project, spec))
         principal = current_principal.get()
         run = await self._runs.create(principal, project, request.request_id, spec.model_dump(mode="json"))
         self._engine.nudge()

@@ -12,6 +12,7 @@ from cultivar_service.settings import Settings
 from cultivar_generation.preview import Previewer
 from cultivar_generation.runner import GenerationWork
 from cultivar_generation.service import GenerationServicer
+from cultivar_generation.sifting import Sifting
 
 KIND = "generation"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -20,14 +21,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 async def build(parts: Parts) -> Service:
     """Builds the service from its parts."""
     database = await parts.database("generation", MIGRATIONS)
-    work = GenerationWork(database, parts.store, parts.models)
+    sifting = Sifting(parts.channel, parts.store)
+    work = GenerationWork(database, parts.store, parts.models, sifting)
     settings = parts.settings
     engine = Engine(
         database, {KIND: work}, slots=settings.run_slots, lease_seconds=settings.lease_seconds, retried=(KIND,)
     )
     runs = Runs(database, KIND, "generationRuns")
     previewer = Previewer(database, parts.store, parts.models)
-    servicer = GenerationServicer(database, parts.store, runs, engine, previewer, parts.models)
+    servicer = GenerationServicer(database, parts.store, runs, engine, previewer, parts.models, sifting)
     return Service(
         name=KIND,
         packages=["cultivar.generation.v1.GenerationService"],

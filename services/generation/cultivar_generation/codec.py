@@ -6,6 +6,7 @@ from datetime import datetime
 from difflib import unified_diff
 from typing import Any
 
+from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar_records import TaskKind, TaskSpec
 from cultivar_service.artifacts import artifact_digest, artifact_name
@@ -23,7 +24,7 @@ from cultivar_generation.checking import check_prompt, try_template
 from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.outcomes import PromptOutcome
-from cultivar_generation.plan import MOST_TEACHERS, RunSpec, Use, WeightedTeacher
+from cultivar_generation.plan import MOST_TEACHERS, FilterPlan, FilterUse, RunSpec, Use, WeightedTeacher
 from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import OTHER_DEFAULTS, STRATEGIES, Strategy
 from cultivar_generation.teacher import LOCAL, TeacherSpec
@@ -59,6 +60,40 @@ def decode_spec(project: str, spec: pb.GenerationSpec, prompts: Mapping[int, Pro
         round=spec.round,
         budget=decode_budget(spec.budget),
         teachers=decode_weights(spec.teachers) if len(spec.teachers) > 1 else (),
+        filter=decode_filter(project, spec),
+    )
+
+
+def decode_filter(project: str, spec: pb.GenerationSpec) -> FilterPlan | None:
+    """Reads what candidates must pass to count; raises InvalidArgument where it would never be asked."""
+    if not spec.HasField("filter"):
+        return None
+    if not any(use.refill for use in spec.strategies):
+        raise InvalidArgument(
+            "spec.filter says what counts where strategies refill, and none does: set refill, or filter after the run",
+            field="spec.filter",
+        )
+    given = spec.filter
+    if given.examples or given.seeds or given.HasField("task"):
+        raise InvalidArgument(
+            "leave examples, task and seeds of spec.filter empty: they are the run's own", field="spec.filter"
+        )
+    return FilterPlan(
+        recipe=given.recipe,
+        filters=tuple(FilterUse(filter=use.filter, params=decode_struct(use.params)) for use in given.filters),
+        held_out=tuple(
+            artifact_digest(project, name, f"spec.filter.held_out[{place}]")
+            for place, name in enumerate(given.held_out)
+        ),
+    )
+
+
+def encode_filter(project: str, plan: FilterPlan) -> filtering_pb2.FilterSpec:
+    """Returns what candidates must pass to count."""
+    return filtering_pb2.FilterSpec(
+        recipe=plan.recipe,
+        filters=[filtering_pb2.FilterUse(filter=use.filter, params=encode_struct(use.params)) for use in plan.filters],
+        held_out=[artifact_name(project, digest) for digest in plan.held_out],
     )
 
 
@@ -166,6 +201,7 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
         random_seed=spec.random_seed,
         round=spec.round,
         budget=pb.Budget(tokens=spec.budget.tokens, cost=spec.budget.cost),
+        filter=encode_filter(project, spec.filter) if spec.filter is not None else None,
     )
 
 
@@ -179,6 +215,7 @@ def encode_generation_run(run: Run, *, whole: bool = True) -> pb.GenerationRun:
         calls=artifact_name(run.project, run.result.get("calls", "")),
         stopped=run.result.get("stopped", ""),
         coverage=[pb.Coverage(**asdict(part)) for part in report(run.result.get("coverage", {})) if whole],
+        filter_runs=run.result.get("filter_runs", []),
     )
 
 

@@ -30,14 +30,22 @@ class Part:
 
 
 def keys_of(use: int, plan: Plan, axes: Mapping[str, str], seeds: int) -> tuple[str, ...]:
-    """Returns the keys that a call aims at: its label, its seed where it has one of few, its value of each axis."""
+    """Returns the keys that a call aims at: its label, its seed where it has one of few, its value of each axis.
+
+    One that aims at none of these aims at the key of all such calls, so that they are refilled too.
+    """
     found = [f"{use}\naxis {axis}\n{value}" for axis, value in axes.items()]
     label = plan.variables.get("label")
     if label:
         found.append(f"{use}\nlabel\n{label}")
     if len(plan.seeds) == 1 and seeds <= MOST_SEEDS:
         found.append(f"{use}\nseed\n{plan.seeds[0].id}")
-    return tuple(found)
+    return tuple(found) or (f"{use}\nall\n",)
+
+
+def emptied(coverage: Mapping[str, Sequence[int]]) -> Coverage:
+    """Returns a coverage in which as much is asked for, and nothing is made."""
+    return {key: [asked, 0] for key, (asked, _) in coverage.items()}
 
 
 def added(coverage: Mapping[str, Sequence[int]], ended: Iterable[tuple[Sequence[str], int, int]]) -> Coverage:

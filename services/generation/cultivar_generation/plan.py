@@ -40,6 +40,25 @@ class WeightedTeacher(BaseModel):
     weight: float = Field(gt=0, allow_inf_nan=False)
 
 
+class FilterUse(BaseModel):
+    """One use of a filter of the filtering service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    filter: str
+    params: dict[str, Any] = {}
+
+
+class FilterPlan(BaseModel):
+    """The filters that candidates must pass to count as made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str = ""
+    filters: tuple[FilterUse, ...] = ()
+    held_out: tuple[str, ...] = Field((), description="The digests of the held-out manifests.")
+
+
 class RunSpec(BaseModel):
     """What a generation run is to do, resolved."""
 
@@ -52,8 +71,9 @@ class RunSpec(BaseModel):
     random_seed: int = 0
     round: int = 0
     budget: Budget = Budget()
-    # Left out where it is empty: a run that was asked for before there were several is still the same run.
+    # Left out where they are empty: a run that was asked for before there were these is still the same run.
     teachers: tuple[WeightedTeacher, ...] = Field((), max_length=MOST_TEACHERS, exclude_if=lambda given: not given)
+    filter: FilterPlan | None = Field(None, exclude_if=lambda given: given is None)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -84,6 +104,12 @@ Pick = tuple[int, int]
 def identified(place: int, within: int) -> str:
     """Returns the id of a call within its run."""
     return f"{place}-{within}"
+
+
+def pick_of(identifier: str) -> Pick:
+    """Returns the call of an id."""
+    place, within = identifier.split("-")
+    return int(place), int(within)
 
 
 class Calls:
@@ -135,7 +161,7 @@ class Calls:
         for place, (use, _, strategy, config) in enumerate(self._uses):
             most = 2 * self._sizes[place] - self._next[place] if use.refill else 0
             numbers = range(self._next[place], self._next[place] + most)
-            offered = ((number, self._planned(place, number).aims) for number in numbers)
+            offered = ((number, self.aims((place, number))) for number in numbers)
             chosen = list(picked(shortage(coverage, place), offered, strategy.per_call(config)))
             picks += [(place, number) for number in chosen]
             self._next[place] = chosen[-1] + 1 if chosen else self._next[place]
@@ -155,14 +181,23 @@ class Calls:
             place += 1
         return place, within
 
+    def aims(self, pick: Pick) -> tuple[str, ...]:
+        """Returns the keys of coverage that a call aims at."""
+        _, plan, axes = self._laid_out(*pick)
+        return keys_of(pick[0], plan, axes, len(self._seeds))
+
+    def _laid_out(self, place: int, within: int) -> tuple[Random, Plan, dict[str, str]]:
+        _, _, strategy, config = self._uses[place]
+        random = Random(f"{self._spec.random_seed}/{identified(place, within)}")
+        plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
+        return random, plan, axes_of(config, f"{self._spec.random_seed}/{place}", within)
+
     def _planned(self, place: int, within: int) -> Call:
         use, prompt, strategy, config = self._uses[place]
         # A call of refilling makes up for what others were asked for.
         asked = min(strategy.per_call(config), use.count) if within < self._sizes[place] else 0
         identifier = identified(place, within)
-        random = Random(f"{self._spec.random_seed}/{identifier}")
-        plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
-        axes = axes_of(config, f"{self._spec.random_seed}/{place}", within)
+        random, plan, axes = self._laid_out(place, within)
         text = prompt.render({**plan.variables, "axes": axes})
         aims = keys_of(place, plan, axes, len(self._seeds))
         seed, teacher = random.getrandbits(31), self._teachers[0]

@@ -23,6 +23,7 @@ from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
 from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified
+from cultivar_generation.sifting import Sifting
 from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import TeacherSpec
 from cultivar_generation.teaching import CALL_SCHEMA, Outcome, Teaching, counted, usage_of
@@ -31,7 +32,7 @@ RANGE_CALLS = 256
 # A range waits for its slowest call, which a teacher may send away for a minute: the others must not wait for it.
 OPEN_RANGES = 32
 READY_SECONDS = 10.0
-CANDIDATES, CALLS = "candidates", "calls"
+CANDIDATES, CALLS, KEPT = "candidates", "calls", "kept"
 ENDED = ("answered", "failed")
 
 
@@ -142,10 +143,11 @@ async def ended(ranges: Iterable[Range]) -> None:
 class GenerationWork:
     """The work of a generation run."""
 
-    def __init__(self, database: Database, store: ArtifactStore, models: Models) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, models: Models, sifting: Sifting) -> None:
         self._database = database
         self._store = store
         self._models = models
+        self._sifting = sifting
 
     async def advance(self, hold: Hold) -> None:
         """Makes every call that the cursor has not passed, unless the budget ends before."""
@@ -169,9 +171,11 @@ class GenerationWork:
             attempt.unmade = [(place, within) for place, within in hold.cursor.get("unmade", [])]
             attempt.repeat()
             await self._work_ranges(attempt)
+            await self._recount(attempt, spec)
             while attempt.refill():
                 await hold.report(stage="refilling", total=len(calls), now=True)
                 await self._work_ranges(attempt)
+                await self._recount(attempt, spec)
 
     async def _open(self, project: str, spec: RunSpec) -> tuple[dict[str, TeacherSpec], Calls]:
         async with self._database.begin() as connection:
@@ -205,6 +209,21 @@ class GenerationWork:
             raise
         finally:
             await ended(underway)
+
+    async def _recount(self, attempt: Attempt, spec: RunSpec) -> None:
+        """Lets only those candidates count that the filters keep, of all that were made so far."""
+        hold, calls = attempt.hold, attempt.teaching.calls
+        if spec.filter is None or hold.cursor.get("sifted") == calls.end:
+            return
+        async with hold.commit() as connection:
+            made = await Output(self._store, hold).commit(connection, CANDIDATES, hold.run.spec, (spec.seeds,))
+        name = await self._sifting.begin(hold, spec, made.digest, calls.end)
+        kept = await self._sifting.kept(hold, name)
+        attempt.coverage, rows = await self._sifting.recounted(hold.run.project, kept, attempt.coverage, calls)
+        more = {KEPT: rows - hold.progress.get("counts", {}).get(KEPT, 0)}
+        names = [*hold.cursor.get("filter_runs", []), name]
+        async with hold.commit(add=more, coverage=attempt.coverage, sifted=calls.end, filter_runs=names):
+            pass
 
     async def _commit_range(self, attempt: Attempt, made: "Range") -> None:
         hold, number, outcomes = attempt.hold, made.number, made.outcomes
@@ -240,6 +259,7 @@ class GenerationWork:
                 CALLS: calls.digest,
                 "stopped": hold.cursor.get("stopped", ""),
                 "coverage": hold.cursor.get("coverage", {}),
+                "filter_runs": hold.cursor.get("filter_runs", []),
             },
             inputs=calls.rows,
             outputs={state: counts.get(state, 0) for state in ENDED},

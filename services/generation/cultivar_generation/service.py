@@ -30,6 +30,7 @@ from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
 from cultivar_generation.preview import Previewer
 from cultivar_generation.probing import probe
+from cultivar_generation.sifting import Sifting
 from cultivar_generation.strategies import STRATEGIES
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,6 +47,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         engine: Engine,
         previewer: Previewer,
         models: Models,
+        sifting: Sifting,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
@@ -53,6 +55,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._engine = engine
         self._previewer = previewer
         self._models = models
+        self._sifting = sifting
         self._learner = Learner(database, artifacts)
 
     async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
@@ -72,6 +75,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
             resolved = codec.decode_spec(project, spec, prompts)
             for teacher in resolved.weights:
                 await store.get_teacher(connection, project, teacher)
+        await self._sifting.check(project, resolved)
         return resolved
 
     async def GetGenerationRun(self, request: pb.GetGenerationRunRequest, context: Context) -> pb.GenerationRun:

@@ -129,7 +129,8 @@ async def test_augment_writes_what_was_kept_as_chat_lines(
     )
     before = teacher.stats.calls
     shared = ("--teacher", "fake=3", "--teacher", "other=1")
-    told = await terminal("augment", str(seeds), "-n", "24", "-o", str(out), *shared)
+    told = await terminal("augment", str(seeds), "-n", "24", "-o", str(out), "--refill", *shared)
+    assert len(out.read_text().splitlines()) >= len(lines)
     assert told.exit_code == 0 and teacher.stats.calls > before, told.output
     nothing = await terminal("augment", str(seeds), "-o", str(out), "--teacher", "fake=0")
     assert nothing.exit_code != 0 and "share over 0" in nothing.output

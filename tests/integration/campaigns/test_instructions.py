@@ -34,9 +34,13 @@ async def test_what_is_new_is_answered_once_and_every_count_is_of_the_step_befor
     assert host.parts is not None
     channel, store = host.parts.channel, host.parts.store
     await register(channel, teacher)
-    campaign = await finish(channel, await create(channel, instructions({"tasks": await upload(channel, tasks())})))
+    config = instructions({"tasks": await upload(channel, tasks())})
+    config["generate"][0]["refill"] = True
+    campaign = await finish(channel, await create(channel, config))
     assert campaign.run.state == run_pb2.RUN_STATE_SUCCEEDED, campaign.run.error
     counts = campaign.run.progress.counts
+    # What the refilling was told to count is what the filter stage keeps.
+    assert stage(campaign, "generate").progress.counts["kept"] == counts["kept"]
     assert counts["candidates"] == counts["kept"] + counts["rejected"]
     assert counts["kept"] == counts["answered"] + counts["malformed_answers"] + counts["failed_answers"]
     assert counts["answered"] == counts["kept_answers"] + counts["rejected_answers"]

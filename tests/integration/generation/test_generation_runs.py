@@ -14,6 +14,7 @@ from cultivar_artifacts import load_manifest, read_shards
 from cultivar_generation.__main__ import build
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_records import Example, from_table
+from cultivar_service.parts import Build
 from cultivar_service.serving import Host
 
 from tests.conftest import Start
@@ -22,9 +23,9 @@ from tests.seeds import TASK, commit_examples, seeds
 PARENT = "projects/default"
 
 
-async def open_generation(start: Start, teacher: FakeTeacher) -> tuple[Host, Any, str]:
-    """Starts the service with the fake teacher and six seeds; returns host, stub and the seeds' name."""
-    host = await start(build)
+async def open_generation(start: Start, teacher: FakeTeacher, *others: Build) -> tuple[Host, Any, str]:
+    """Starts the service (and others) with the fake teacher and six seeds; returns host, stub and the seeds' name."""
+    host = await start(build, *others)
     assert host.parts is not None
     stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
     await stub.RegisterTeacher(

@@ -46,6 +46,9 @@ def augment(
     instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
     labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
     licence: Licences = None,
+    refill: Annotated[
+        bool, typer.Option("--refill", help="Ask again, up to as often, for what the filters do not keep of -n.")
+    ] = False,
     retry: Annotated[str, typer.Option(help="A generation run that ended early, to go on with instead of seeds.")] = "",
     project: Project = "default",
 ) -> None:
@@ -58,18 +61,32 @@ def augment(
             raise failed("name the file of seeds, or a run with --retry")
         else:
             use = use_of(client, strategy, prompt, params, number)
-            program = program_of(client, use)
-            has_labels = has_label(seeds, program) if labelled is None else labelled
-            task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
-            imported = import_seeds(client, console, seeds, task, program.takes_inputs)
-            task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
-            made = generate(client, console, imported.artifacts["seeds"], task, use, *(teacher or ["local"]))
+            use.refill = refill
+            made = grow(client, console, seeds, use, instruction, labelled, teacher or ["local"])
         kept = filter_made(client, console, made)
         record_outcomes(client, kept.verdicts)
         if not kept.run.progress.counts["kept"]:
             raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
         write_chat(client, console, kept.kept, output, licence or [])
     typer.echo(f"{kept.run.progress.counts['kept']:,} of {made.run.progress.counts['candidates']:,} are in {output}")
+
+
+def grow(
+    client: Client,
+    console: Console,
+    seeds: Path,
+    use: generation_pb2.StrategyUse,
+    instruction: str,
+    labelled: bool | None,
+    teachers: list[str],
+) -> generation_pb2.GenerationRun:
+    """Imports a file of seeds and lets teachers write candidates."""
+    program = program_of(client, use)
+    has_labels = has_label(seeds, program) if labelled is None else labelled
+    task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
+    imported = import_seeds(client, console, seeds, task, program.takes_inputs)
+    task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
+    return generate(client, console, imported.artifacts["seeds"], task, use, *teachers)
 
 
 def use_of(client: Client, strategy: str, prompt: str, params: str, number: int) -> generation_pb2.StrategyUse:
@@ -141,7 +158,11 @@ def generate(
 ) -> generation_pb2.GenerationRun:
     """Lets teachers write candidates; a teacher is a name, or `name=share` where there are several."""
     spec = generation_pb2.GenerationSpec(
-        seeds=seeds, task=task, strategies=[use], teachers=[weighted(client, teacher) for teacher in teachers]
+        seeds=seeds,
+        task=task,
+        strategies=[use],
+        teachers=[weighted(client, teacher) for teacher in teachers],
+        filter=filtering_pb2.FilterSpec() if use.refill else None,
     )
     request = generation_pb2.CreateGenerationRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     return follow_generation(client, console, client.generation.CreateGenerationRun(request))

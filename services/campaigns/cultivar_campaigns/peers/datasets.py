@@ -8,10 +8,10 @@ import grpc
 from cultivar.datasets.v1 import datasets_pb2 as pb
 from cultivar.datasets.v1 import datasets_pb2_grpc
 from cultivar_records import TaskSpec
+from cultivar_service.calls import call
 from cultivar_service.example_codec import encode_task
 from cultivar_service.struct_codec import encode_struct
 
-from cultivar_campaigns.peers.calls import call
 from cultivar_campaigns.peers.child import Child, child_of
 
 

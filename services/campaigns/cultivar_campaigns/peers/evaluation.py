@@ -8,9 +8,9 @@ import grpc
 from cultivar.evaluation.v1 import evaluation_pb2 as pb
 from cultivar.evaluation.v1 import evaluation_pb2_grpc
 from cultivar_records import TaskSpec
+from cultivar_service.calls import call
 from cultivar_service.example_codec import encode_task
 
-from cultivar_campaigns.peers.calls import call
 from cultivar_campaigns.peers.child import Child, child_of
 
 

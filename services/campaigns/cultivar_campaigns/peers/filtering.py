@@ -8,24 +8,36 @@ import grpc
 from cultivar.filtering.v1 import filtering_pb2 as pb
 from cultivar.filtering.v1 import filtering_pb2_grpc
 from cultivar_records import TaskSpec
+from cultivar_service.calls import call
 from cultivar_service.example_codec import encode_task
 from cultivar_service.struct_codec import encode_struct
 
-from cultivar_campaigns.peers.calls import call
 from cultivar_campaigns.peers.child import Child, child_of
 from cultivar_campaigns.peers.datasets import parameters
 
 
 @dataclass(frozen=True)
+class Filters:
+    """What examples must pass: a recipe, or filters as pairs of name and parameters, and what they may not be near."""
+
+    recipe: str
+    filters: Sequence[tuple[str, dict[str, Any]]]
+    held_out: Sequence[str]
+
+    def spec(self) -> pb.FilterSpec:
+        """Returns the message, without examples."""
+        uses = [pb.FilterUse(filter=name, params=encode_struct(params)) for name, params in self.filters]
+        return pb.FilterSpec(recipe=self.recipe, filters=uses, held_out=self.held_out)
+
+
+@dataclass(frozen=True)
 class FilterOrder:
-    """What a filter run is to do; filters are pairs of name and parameters."""
+    """What a filter run is to do."""
 
     examples: str
     task: TaskSpec
-    recipe: str
-    filters: Sequence[tuple[str, dict[str, Any]]]
+    by: Filters
     seeds: str
-    held_out: Sequence[str]
 
 
 class FilterRuns:
@@ -46,14 +58,9 @@ class FilterRuns:
 
     async def create(self, parent: str, order: FilterOrder, request_id: str) -> Child:
         """Creates a filter run."""
-        spec = pb.FilterSpec(
-            examples=order.examples,
-            task=encode_task(order.task),
-            filters=[pb.FilterUse(filter=name, params=encode_struct(params)) for name, params in order.filters],
-            recipe=order.recipe,
-            seeds=order.seeds,
-            held_out=order.held_out,
-        )
+        spec = order.by.spec()
+        spec.examples, spec.seeds = order.examples, order.seeds
+        spec.task.CopyFrom(encode_task(order.task))
         request = pb.CreateFilterRunRequest(parent=parent, spec=spec, request_id=request_id)
         return filter_child(await call(self._stub.CreateFilterRun, request))
 

@@ -8,12 +8,13 @@ import grpc
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
 from cultivar_records import TaskSpec
+from cultivar_service.calls import LONG_CALL_SECONDS, call
 from cultivar_service.example_codec import encode_task
 from cultivar_service.struct_codec import encode_struct
 
-from cultivar_campaigns.peers.calls import LONG_CALL_SECONDS, call
 from cultivar_campaigns.peers.child import Child, child_of
 from cultivar_campaigns.peers.datasets import parameters
+from cultivar_campaigns.peers.filtering import Filters
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class StrategyOrder:
 class GenerationOrder:
     """What a generation run is to do; `teachers` have their shares of the calls by name.
 
-    tokens, cost: the most that it may spend, 0 for no bound.
+    tokens, cost: the most that it may spend, 0 for no bound. filters: what a candidate must pass to count, where a
+    strategy refills.
     """
 
     seeds: str
@@ -42,6 +44,7 @@ class GenerationOrder:
     round: int
     tokens: int = 0
     cost: float = 0.0
+    filters: Filters | None = None
 
 
 class GenerationRuns:
@@ -85,6 +88,7 @@ class GenerationRuns:
             random_seed=order.random_seed,
             round=order.round,
             budget=pb.Budget(tokens=order.tokens, cost=order.cost),
+            filter=order.filters and order.filters.spec(),
         )
         request = pb.CreateGenerationRunRequest(parent=parent, spec=spec, request_id=request_id)
         return generation_child(await call(self._stub.CreateGenerationRun, request))

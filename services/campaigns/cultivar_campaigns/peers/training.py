@@ -7,9 +7,9 @@ import grpc
 from cultivar.training.v1 import training_pb2 as pb
 from cultivar.training.v1 import training_pb2_grpc
 from cultivar_records import TaskSpec
+from cultivar_service.calls import call
 from cultivar_service.example_codec import encode_task
 
-from cultivar_campaigns.peers.calls import call
 from cultivar_campaigns.peers.child import Child, child_of
 
 

@@ -200,10 +200,13 @@ class CreateFilterRunRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
     request_id: _builtins.str
     """Makes the call repeatable: the same id again returns the first run. Up to 128 characters; empty for none."""
+    validate_only: _builtins.bool
+    """Checks the request and makes nothing: the answer has the spec alone, with every default filled in."""
     @_builtins.property
     def spec(self) -> Global___FilterSpec:
         """What the run is to do."""
@@ -214,10 +217,11 @@ class CreateFilterRunRequest(_message.Message):
         parent: _builtins.str = ...,
         spec: Global___FilterSpec | None = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ Teachers write candidates out of seeds."""
 
 from collections import abc as _abc
 from cultivar.example.v1 import example_pb2 as _example_pb2
+from cultivar.filtering.v1 import filtering_pb2 as _filtering_pb2
 from cultivar.run.v1 import run_pb2 as _run_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -155,13 +156,13 @@ class Coverage(_message.Message):
     use: _builtins.int
     """The place of the use in the spec, counted from 0."""
     dimension: _builtins.str
-    """What it is about: "label", "seed", or "axis" and its name."""
+    """What it is about: "label", "seed", or "axis" and its name; "all" for calls that aim at none of these."""
     value: _builtins.str
-    """The label, the id of the seed, or the value."""
+    """The label, the id of the seed, or the value; empty for "all"."""
     asked: _builtins.int
     """The candidates asked for by the calls first planned."""
     made: _builtins.int
-    """The candidates made, those of refilling included."""
+    """The candidates made, those of refilling included; with a filter, those that it kept."""
     def __init__(
         self,
         *,
@@ -193,6 +194,7 @@ class GenerationSpec(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     TEACHERS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     seeds: _builtins.str
     """The seeds: an artifact, by name."""
     teacher: _builtins.str
@@ -219,6 +221,15 @@ class GenerationSpec(_message.Message):
         whenever the run goes on.
         """
 
+    @_builtins.property
+    def filter(self) -> _filtering_pb2.FilterSpec:
+        """What a candidate must pass to count as made, for strategies with `refill`; absent where every candidate counts. After
+        each round of ranges the candidates so far go through a filter run of their own, with the seeds of this run (unless a
+        strategy keeps the inputs of its seeds), and what comes short of those that it kept is asked for again. Name its
+        `recipe` or `filters` and, where there are, its `held_out`; its examples, task and seeds are this run's: leave them
+        empty. Every candidate stays in the artifact of the run.
+        """
+
     def __init__(
         self,
         *,
@@ -230,10 +241,11 @@ class GenerationSpec(_message.Message):
         round: _builtins.int = ...,
         budget: Global___Budget | None = ...,
         teachers: _abc.Iterable[Global___WeightedTeacher] | None = ...,
+        filter: _filtering_pb2.FilterSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "filter", b"filter", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher", "teachers", b"teachers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "filter", b"filter", "random_seed", b"random_seed", "round", b"round", "seeds", b"seeds", "strategies", b"strategies", "task", b"task", "teacher", b"teacher", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -304,6 +316,7 @@ class GenerationRun(_message.Message):
     CALLS_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
+    FILTER_RUNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/generationRuns/{generation_run}`."""
     candidates: _builtins.str
@@ -324,6 +337,10 @@ class GenerationRun(_message.Message):
     def coverage(self) -> _containers.RepeatedCompositeFieldContainer[Global___Coverage]:
         """What was made of each label, seed (of 200 at most) and value of an axis; set when the run ended."""
 
+    @_builtins.property
+    def filter_runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The filter runs that said which candidates count, by name, one for each round; set when the run ended."""
+
     def __init__(
         self,
         *,
@@ -334,10 +351,11 @@ class GenerationRun(_message.Message):
         calls: _builtins.str = ...,
         stopped: _builtins.str = ...,
         coverage: _abc.Iterable[Global___Coverage] | None = ...,
+        filter_runs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "coverage", b"coverage", "name", b"name", "run", b"run", "spec", b"spec", "stopped", b"stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "candidates", b"candidates", "coverage", b"coverage", "filter_runs", b"filter_runs", "name", b"name", "run", b"run", "spec", b"spec", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 import grpc
-from cultivar_service import errors
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from cultivar_service import errors
 
 CALL_SECONDS = 60.0
 LONG_CALL_SECONDS = 600.0
@@ -37,7 +38,7 @@ def translated(error: grpc.aio.AioRpcError, method: Any) -> errors.CultivarError
     said = error.details() or error.code().name
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         path = getattr(method, "_method", b"").decode()
-        return errors.FailedPrecondition(f"{path} is not served here: a campaign needs all services, start them too")
+        return errors.FailedPrecondition(f"{path} is not served here, and is needed: start that service too")
     if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return errors.Unavailable(f"another service did not answer in time: {said}")
     return BY_STATUS.get(error.code(), errors.CultivarError)(said, reason=reason_of(error))
