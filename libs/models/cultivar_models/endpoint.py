@@ -1,6 +1,6 @@
 """What a model call says: where it goes, how the model shall choose its words, what came back and what it cost."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
 
@@ -76,7 +76,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Counts what calls cost; two are added with `+`.
+    """Counts what calls cost; two are added with `+`, and what came after another is found with `-`.
 
     prompt_tokens, completion_tokens: as the server counted them, 0 where it did not. Those of an answer that comes from
     the recorder count again, so that a run that goes on after a kill counts each answer of a range once.
@@ -98,6 +98,19 @@ class TokenUsage:
             self.cached_calls + other.cached_calls,
             self.failed_calls + other.failed_calls,
         )
+
+    def __sub__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            self.prompt_tokens - other.prompt_tokens,
+            self.completion_tokens - other.completion_tokens,
+            self.calls - other.calls,
+            self.cached_calls - other.cached_calls,
+            self.failed_calls - other.failed_calls,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Returns the counts by their names, as the usage of a run has them."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 
 
 class Neighbour(NamedTuple):
-    """Names the text nearest to another, and their Jaccard similarity, from the threshold to 1."""
+    """Names the text nearest to another, and their similarity, from the threshold to 1."""
 
     id: str
     similarity: float

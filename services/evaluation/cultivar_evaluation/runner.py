@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 from cultivar_artifacts import ArtifactStore, load_manifest
-from cultivar_models import ModelClient, ModelRejected, Score, TokenUsage
+from cultivar_models import ModelClient, ModelRejected, Score
 from cultivar_records import Example
 from cultivar_service import tables
 from cultivar_service.answers import Answers
@@ -69,7 +69,7 @@ class EvaluationWork:
                 predictions = await predict(client, spec, part, shots)
                 await self._commit(hold, answers, start, predictions)
                 await hold.report(stage="scoring", done=start + len(predictions))
-            hold.spend(**spent(client.usage))
+            hold.spend(**client.usage.counts())
 
     async def _examples(self, project: str, digest: str) -> list[Example]:
         manifest = await load_manifest(self._store, project, digest)
@@ -158,14 +158,3 @@ async def times_scored(connection: AsyncConnection, project: str, examples: str)
     run = tables.run.c
     mine = run.project == project, run.state == SUCCEEDED, run.spec["examples"].astext == examples
     return (await connection.execute(sa.select(sa.func.count()).select_from(tables.run).where(*mine))).scalar_one()
-
-
-def spent(usage: TokenUsage) -> dict[str, float]:
-    """Returns usage as a run counts it."""
-    return {
-        "calls": usage.calls,
-        "cached_calls": usage.cached_calls,
-        "failed_calls": usage.failed_calls,
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-    }

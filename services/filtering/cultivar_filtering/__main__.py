@@ -19,7 +19,7 @@ async def build(parts: Parts) -> Service:
     database = await parts.database("filtering")
     worker = Worker()
     parts.stack.push_async_callback(worker.close)
-    work = FilterWork(database, parts.store, worker)
+    work = FilterWork(database, parts.store, parts.models, worker)
     engine = Engine(database, {KIND: work}, slots=parts.settings.run_slots, lease_seconds=parts.settings.lease_seconds)
     servicer = FilteringServicer(database, Runs(database, KIND, "filterRuns"), engine, parts.store)
     return Service(

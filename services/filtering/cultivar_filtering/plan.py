@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cultivar_records import TaskSpec
 from pydantic import BaseModel, ConfigDict, Field
 
-from cultivar_filtering.filters import HELD_OUT
+from cultivar_filtering.filters import FILTERS, HELD_OUT
 from cultivar_filtering.recipes import Use, resolve
 
 MOST_FILTERS = 16
@@ -27,6 +27,12 @@ class RunSpec(BaseModel):
     def parents(self) -> tuple[str, ...]:
         """The digests of every artifact that the run reads."""
         return tuple(digest for digest in (self.examples, self.seeds, *self.held_out) if digest)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose vectors the filters need."""
+        configs = [FILTERS[use.filter].Config.model_validate(use.params) for use in self.uses]
+        return tuple(sorted({config.embeds for config in configs} - {""}))
 
 
 def guarded(uses: Sequence[Use], held_out: Sequence[str]) -> tuple[Use, ...]:

@@ -1,8 +1,8 @@
 """What a filter run does: ranges of examples through the worker process, each committed in order."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from cultivar_artifacts import ArtifactStore, File, load_manifest, put_shard
@@ -10,9 +10,13 @@ from cultivar_service.artifacts import Output
 from cultivar_service.database import Database
 from cultivar_service.errors import Unavailable
 from cultivar_service.holds import Hold, Settled
+from cultivar_service.parts import Models
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cultivar_filtering.ahead import one_ahead
+from cultivar_filtering.embedding import Embedding
 from cultivar_filtering.errors import ExamplesUnusable
+from cultivar_filtering.filters.vectors import Embedded
 from cultivar_filtering.plan import RunSpec
 from cultivar_filtering.sieve import Outcome
 from cultivar_filtering.sifting import (
@@ -23,7 +27,10 @@ from cultivar_filtering.sifting import (
     SiftingLost,
     close_sifting,
     open_sifting,
+    recall,
     sift,
+    texts_of,
+    upcoming,
 )
 from cultivar_filtering.worker import Worker
 
@@ -33,9 +40,10 @@ KINDS = (*(outcome.value for outcome in Outcome), VERDICTS)
 class FilterWork:
     """The work of a filter run."""
 
-    def __init__(self, database: Database, store: ArtifactStore, worker: Worker) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, models: Models, worker: Worker) -> None:
         self._database = database
         self._store = store
+        self._models = models
         self._worker = worker
 
     async def advance(self, hold: Hold) -> None:
@@ -45,9 +53,12 @@ class FilterWork:
         key = f"{hold.run.id}-{hold.run.lease_token}"
         folder = self._worker.folder / key
         try:
-            total = await self._worker.call(open_sifting, key, await self._opening(hold, spec, folder))
-            await hold.report(stage="filtering", total=total, now=True)
-            await self._sift(hold, key)
+            async with Embedding(self._models, spec.models) as embedding:
+                opening = await self._opening(hold, spec, folder, embedding)
+                total = await self._worker.call(open_sifting, key, opening)
+                await hold.report(stage="filtering", total=total, now=True)
+                await self._recall(hold, key, folder, embedding)
+                await self._sift(hold, key, embedding)
         except RowsUnusable as error:
             raise ExamplesUnusable(f"artifact {spec.examples} cannot be filtered: {error}") from error
         except SiftingLost as error:
@@ -55,20 +66,19 @@ class FilterWork:
         finally:
             self._worker.post(close_sifting, key, folder)
 
-    async def _opening(self, hold: Hold, spec: RunSpec, folder: Path) -> Opening:
-        async with self._database.begin() as connection:
-            kept = await Output(self._store, hold).files(connection, Outcome.KEPT)
+    async def _opening(self, hold: Hold, spec: RunSpec, folder: Path, embedding: Embedding) -> Opening:
         project = hold.run.project
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        seeds = await self._local(project, await self._files(project, spec.seeds), folder)
         return Opening(
             task=spec.task,
             uses=spec.uses,
             examples=await self._local(project, await self._files(project, spec.examples), folder),
-            seeds=await self._local(project, await self._files(project, spec.seeds), folder),
+            seeds=seeds,
             held_out=await self._local(project, await self._files(project, *spec.held_out), folder),
-            kept=await self._local(project, kept, folder),
             start=hold.cursor.get("next", 0),
             folder=folder,
+            embedded=await self._embedded(seeds, embedding),
         )
 
     async def _files(self, project: str, *digests: str) -> list[File]:
@@ -78,19 +88,37 @@ class FilterWork:
     async def _local(self, project: str, files: Sequence[File], folder: Path) -> tuple[Path, ...]:
         return tuple([await self._store.local(project, file.sha256, folder) for file in files])
 
-    async def _sift(self, hold: Hold, key: str) -> None:
-        """Commits each range while the worker is at the next."""
-        ahead = asyncio.create_task(self._worker.call(sift, key))
-        try:
-            while (sifted := await ahead) is not None:
-                ahead = asyncio.create_task(self._worker.call(sift, key))
-                await self._commit(hold, sifted)
-        finally:
-            ahead.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await ahead
+    async def _embedded(self, shards: Sequence[Path], embedding: Embedding) -> Embedded:
+        return await embedding.embed(await self._worker.call(texts_of, shards)) if embedding.models else {}
 
-    async def _commit(self, hold: Hold, sifted: Sifted) -> None:
+    async def _recall(self, hold: Hold, key: str, folder: Path, embedding: Embedding) -> None:
+        async with self._database.begin() as connection:
+            kept = await Output(self._store, hold).files(connection, Outcome.KEPT)
+        for file in kept:
+            shards = await self._local(hold.run.project, [file], folder)
+            await self._worker.call(recall, key, shards[0], await self._embedded(shards, embedding))
+
+    async def _sift(self, hold: Hold, key: str, embedding: Embedding) -> None:
+        """Commits each range while the worker is at the next, and the models are at the one after."""
+        async with aclosing(one_ahead(self._sifted(key, embedding))) as ranges:
+            async for sifted in ranges:
+                await self._commit(hold, sifted, embedding)
+
+    async def _sifted(self, key: str, embedding: Embedding) -> AsyncGenerator[Sifted, None]:
+        async with aclosing(one_ahead(self._vectors(key, embedding))) as vectors:
+            async for embedded in vectors:
+                sifted = await self._worker.call(sift, key, embedded)
+                if sifted is None:
+                    return
+                yield sifted
+
+    async def _vectors(self, key: str, embedding: Embedding) -> AsyncGenerator[Embedded, None]:
+        while not embedding.models:
+            yield {}
+        while (texts := await self._worker.call(upcoming, key)) is not None:
+            yield await embedding.embed_each(texts)
+
+    async def _commit(self, hold: Hold, sifted: Sifted, embedding: Embedding) -> None:
         output, first = Output(self._store, hold), hold.cursor.get("parts", 0)
         stored: list[dict[str, File]] = []
         for number, shards in enumerate(sifted.parts, first):
@@ -100,7 +128,8 @@ class FilterWork:
                 files[kind] = await put_shard(self._store, hold.run.project, name, shard)
             stored.append(files)
         done = hold.cursor.get("next", 0) + sifted.rows
-        async with hold.commit(add=sifted.counts, next=done, parts=first + len(stored)) as connection:
+        spent, cursor = embedding.spent(), {"next": done, "parts": first + len(stored)}
+        async with hold.commit(add=sifted.counts, spent=spent, **cursor) as connection:
             for number, files in enumerate(stored, first):
                 await output.add(connection, number, files)
         await hold.report(done=done)

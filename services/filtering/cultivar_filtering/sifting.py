@@ -5,8 +5,9 @@ within a bounded memory. Each attempt at a run opens its own sifting, under a ke
 """
 
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from cultivar_artifacts import EncodedShard, encode_shard, split_rows
 from cultivar_records import Example, TaskSpec, from_table, holds_examples, to_verdict_table, with_all_columns
 
 from cultivar_filtering.filters import Given
+from cultivar_filtering.filters.protocol import wording
+from cultivar_filtering.filters.vectors import Embedded, Vectors
 from cultivar_filtering.recipes import Use
 from cultivar_filtering.sieve import BLOCK, Judged, Outcome, Sieve, counts_of
 
@@ -44,7 +47,7 @@ class SiftingLost(Exception):
 class Opening:
     """What a sifting is opened with: shards as files, what to judge by, and how far an earlier attempt came.
 
-    `folder` is there, belongs to this sifting alone, and goes when it is closed.
+    `folder` is there, belongs to this sifting alone, and goes when it is closed. `embedded` holds the seeds' vectors.
     """
 
     task: TaskSpec
@@ -52,9 +55,9 @@ class Opening:
     examples: tuple[Path, ...]
     seeds: tuple[Path, ...]
     held_out: tuple[Path, ...]
-    kept: tuple[Path, ...]
     start: int
     folder: Path
+    embedded: Embedded = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,12 @@ class Sifted:
 
 @dataclass
 class Sifting:
-    """An open run: its judges, and the rows that are left."""
+    """An open run: its judges and the vectors they look into, the rows that are left, and of those the ranges read."""
 
     sieve: Sieve
+    vectors: Vectors
     tables: Iterator[pa.Table]
+    read: deque[pa.Table] = field(default_factory=deque)
 
 
 OPEN: dict[str, Sifting] = {}
@@ -86,21 +91,44 @@ def open_sifting(key: str, opening: Opening) -> int:
         seeds=sorted(read_files(opening.seeds), key=lambda seed: seed.id),
         held_out=sorted(read_files(opening.held_out), key=lambda example: example.id),
     )
+    given.vectors.hold(opening.embedded)
     sieve = Sieve(opening.uses, given)
-    sieve.remember(read_files(opening.kept))
     tables = ranges(opening.folder / "examples.parquet", opening.start) if rows else iter(())
-    OPEN[key] = Sifting(sieve, tables)
+    OPEN[key] = Sifting(sieve, given.vectors, tables)
     return rows
 
 
-def sift(key: str) -> Sifted | None:
-    """Judges the next range; None at the end. Raises SiftingLost where this process has no sifting of that key."""
+def opened(key: str) -> Sifting:
+    """Returns a sifting; raises SiftingLost where this process has none of that key."""
     if key not in OPEN:
         raise SiftingLost(key)
-    sifting = OPEN[key]
+    return OPEN[key]
+
+
+def recall(key: str, shard: Path, embedded: Embedded) -> None:
+    """Tells the judges what was kept before the run was interrupted, a shard at a time, in the order of ids."""
+    sifting = opened(key)
+    sifting.vectors.hold(embedded)
+    sifting.sieve.remember(read_files([shard]))
+
+
+def upcoming(key: str) -> list[str] | None:
+    """Returns the texts of the next range that it was not asked for yet, to be embedded; None at the end."""
+    sifting = opened(key)
     table = next(sifting.tables, None)
     if table is None:
         return None
+    sifting.read.append(table)
+    return wordings(from_table(table))
+
+
+def sift(key: str, embedded: Embedded) -> Sifted | None:
+    """Judges the next range by the vectors of its texts; None at the end."""
+    sifting = opened(key)
+    table = sifting.read.popleft() if sifting.read else next(sifting.tables, None)
+    if table is None:
+        return None
+    sifting.vectors.hold(embedded)
     judged = list(sifting.sieve.judge(from_table(table)))
     outcomes = [one.outcome for one in judged]
     shards = {outcome.value: packed(chosen(table, outcomes, outcome)) for outcome in Outcome}
@@ -161,6 +189,17 @@ def ranges(path: Path, start: int) -> Iterator[pa.Table]:
 def read_files(shards: Iterable[Path]) -> Iterator[Example]:
     """Yields the examples of some shards, in their order."""
     return chain.from_iterable(from_table(pq.read_table(shard)) for shard in shards)
+
+
+def texts_of(shards: Iterable[Path]) -> list[str]:
+    """Returns the texts by which the examples of some shards are compared."""
+    return wordings(read_files(shards))
+
+
+def wordings(examples: Iterable[Example]) -> list[str]:
+    """Returns the texts by which examples are compared, each once; an empty one cannot be embedded."""
+    texts = dict.fromkeys(map(wording, examples))
+    return [text for text in texts if text.strip()]
 
 
 def chosen(table: pa.Table, outcomes: list[Outcome], outcome: Outcome) -> pa.Table:

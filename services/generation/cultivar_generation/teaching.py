@@ -168,10 +168,7 @@ def usage_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Adds up what some calls spent."""
     usage = sum((outcome.usage for outcome in outcomes), TokenUsage())
     return {
-        "calls": usage.calls,
-        "cached_calls": usage.cached_calls,
+        **usage.counts(),
         "failed_calls": sum(1 for outcome in outcomes if outcome.cause),
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
         "cost": sum(outcome.cost for outcome in outcomes),
     }

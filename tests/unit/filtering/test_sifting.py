@@ -19,6 +19,7 @@ from cultivar_filtering.sifting import (
     SiftingLost,
     close_sifting,
     open_sifting,
+    recall,
     sift,
 )
 from cultivar_records import Example, Verdict, from_table, from_verdict_table, to_table
@@ -66,7 +67,7 @@ class Folder:
         path.write_bytes(data)
         return path
 
-    def opening(self, shards: Sequence[Path], start: int = 0, kept: Sequence[Path] = ()) -> Opening:
+    def opening(self, shards: Sequence[Path], start: int = 0) -> Opening:
         """What a sifting is opened with."""
         self.written += 1
         work = self.path / f"it's work {self.written}"
@@ -77,7 +78,6 @@ class Folder:
             examples=tuple(shards),
             seeds=(self.shard(SEEDS),),
             held_out=(),
-            kept=tuple(kept),
             start=start,
             folder=work,
         )
@@ -94,11 +94,12 @@ def run(folder: Folder, shards: Sequence[Path], kill_after: int = 0) -> dict[str
     made: dict[str, list[bytes]] = {}
     done = 0
     for attempt in range(2 if kill_after else 1):
-        kept = [folder.put(data) for data in made.get("kept", [])]
-        open_sifting(f"run-{attempt}", folder.opening(shards, done, kept))
+        open_sifting(f"run-{attempt}", folder.opening(shards, done))
+        for data in made.get("kept", []):
+            recall(f"run-{attempt}", folder.put(data), {})
         ranges = 0
         while not (kill_after and attempt == 0 and ranges == kill_after):
-            sifted = sift(f"run-{attempt}")
+            sifted = sift(f"run-{attempt}", {})
             if sifted is None:
                 break
             ranges, done = ranges + 1, done + sifted.rows
@@ -146,7 +147,7 @@ def test_every_row_is_written_once_and_unchanged_with_its_verdicts(folder: Folde
 
 def test_shards_of_verdicts_know_the_examples_that_they_speak_of(folder: Folder) -> None:
     open_sifting("run", folder.opening([folder.shard(rows(40))]))
-    first, second = sift("run"), sift("run")
+    first, second = sift("run", {}), sift("run", {})
     assert first is not None and second is not None
     ranges = [part[VERDICTS] for sifted in (first, second) for part in sifted.parts]
     assert [shard.first_id for shard in ranges] == sorted(shard.first_id for shard in ranges)
@@ -159,7 +160,7 @@ def test_a_sifting_that_is_closed_leaves_no_file_and_no_state(folder: Folder) ->
     close_sifting("run", opening.folder)
     assert not opening.folder.exists()
     with pytest.raises(SiftingLost):
-        sift("run")
+        sift("run", {})
     close_sifting("run", opening.folder)
 
 

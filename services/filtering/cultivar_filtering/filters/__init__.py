@@ -3,7 +3,8 @@
 To add one, write a file beside this one with a class that has what `Filter` says, and add its row to FILTERS. A filter
 that looks at one example at a time returns `Rule(function)`. One that compares examples with those kept before returns
 an object with what `Judge` says, which holds nothing but what `remember` gave it, so that a run may go on elsewhere.
-A judge gets plain data and gives plain data, and never touches storage or the network.
+A judge gets plain data and gives plain data, and never touches storage or the network: one that needs the vectors of
+texts has a Config that names their model (`embeds`), and finds them in what it is given.
 """
 
 from cultivar_filtering.filters.exact_duplicate import ExactDuplicate
@@ -17,6 +18,7 @@ from cultivar_filtering.filters.novelty import Novelty
 from cultivar_filtering.filters.prompt_echo import PromptEcho
 from cultivar_filtering.filters.protocol import Filter, FilterConfig, Given, Judge, Opinion, Rule
 from cultivar_filtering.filters.repetition import Repetition
+from cultivar_filtering.filters.semantic_duplicate import SemanticDuplicate
 
 HELD_OUT = "held_out"
 
@@ -31,6 +33,7 @@ FILTERS: dict[str, Filter] = {
     "novelty": Novelty(),
     "prompt_echo": PromptEcho(),
     "repetition": Repetition(),
+    "semantic_duplicate": SemanticDuplicate(),
 }
 
 __all__ = ["FILTERS", "HELD_OUT", "Filter", "FilterConfig", "Given", "Judge", "Opinion", "Rule"]

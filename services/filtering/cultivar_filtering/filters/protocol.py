@@ -1,11 +1,13 @@
 """What a filter is given and what it gives."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict
+
+from cultivar_filtering.filters.vectors import Vectors
 
 
 class FilterConfig(BaseModel):
@@ -13,14 +15,24 @@ class FilterConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @property
+    def embeds(self) -> str:
+        """The model whose vectors the judge finds in `Given.vectors`; empty for a judge that needs none."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Given:
-    """What a run hands its filters: the task, the seeds and the held-out examples, both by id."""
+    """What a run hands its filters: the task, the seeds and the held-out examples, both by id.
+
+    vectors: those that a Config asks for, of the wordings of the seeds while judges are made, of the examples of a
+    range when they are judged, and of kept ones when they are remembered anew.
+    """
 
     task: TaskSpec
     seeds: Sequence[Example] = ()
     held_out: Sequence[Example] = ()
+    vectors: Vectors = field(default_factory=Vectors)
 
 
 @dataclass(frozen=True, slots=True)
