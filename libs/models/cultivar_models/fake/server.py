@@ -104,7 +104,13 @@ class FakeTeacher:
             return _error(400, "the fake teacher does not stream; leave stream out", "invalid_request_error")
         if body.get("response_format") and self.settings.structured_output == "refuse":
             return _error(400, "response_format is not supported", "unsupported_parameter")
+        if request.path.endswith("/embeddings") and self._too_long(body.get("input")):
+            return _error(400, "a text is longer than the model reads", "context_length_exceeded")
         return None
+
+    def _too_long(self, texts: Any) -> bool:
+        longest, many = self.settings.longest_embedded, [texts] if isinstance(texts, str) else texts or ()
+        return longest > 0 and any(len(str(text)) > longest for text in many)
 
     def _may(self, request: web.Request) -> bool:
         key = self.settings.api_key

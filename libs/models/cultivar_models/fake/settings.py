@@ -35,6 +35,9 @@ class FakeSettings(BaseModel):
         pattern="^(follow|ignore|refuse)$",
         description="What becomes of a response_format: it is followed, ignored, or answered with status 400.",
     )
+    longest_embedded: int = Field(
+        0, ge=0, description="A text of more characters is not embedded, but refused with status 400; 0 is no bound."
+    )
     fail_first: int = Field(0, ge=0, description="How many tries of every request fail, before the rates are drawn.")
     fail_first_as: str = Field("error", pattern=f"^({'|'.join(FAULTS)})$", description="How those fail.")
     most_in_flight: int = Field(0, ge=0, description="More requests at once than this get a 429; 0 is no bound.")

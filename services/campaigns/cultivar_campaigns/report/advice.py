@@ -12,7 +12,7 @@ MANY = 0.25
 FEW_ACCEPTED = 0.5
 TIRED = 30
 ENOUGH = 0.8
-DUPLICATES = ("exact_duplicate", "near_duplicate", "novelty", "prompt_echo")
+DUPLICATES = ("exact_duplicate", "near_duplicate", "novelty", "prompt_echo", "semantic_duplicate")
 
 
 def stand_in_reviewed(facts: Facts) -> str | None:
