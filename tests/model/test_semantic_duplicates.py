@@ -18,12 +18,16 @@ from tests.unit.filtering.made import TASK, made, seed
 SUPPORT = Path(__file__).parents[2] / "examples" / "support"
 MODEL = "all-minilm-l6-v2"
 SAME = {
-    "My electric blanket is only warm on one half.": "Only one side of the electric blanket heats up.",
-    "birthday discount never came this year :(": "I did not receive my birthday discount this year.",
-    "Would you post to a PO box?": "Do you deliver to PO boxes?",
-    "i get 'account disabled, contact us' so here i am contacting you": "It tells me my account is disabled and to "
-    "contact you, so I am writing.",
+    "my voucher was 50, i spent 32, where are the other 18": "I used 32 of my 50 voucher. What happened to the "
+    "remaining 18?",
+    "Hinge on the laundry basket gave up after four days of normal use.": "After only four days of ordinary use the "
+    "laundry basket's hinge broke.",
+    "My order was paid half by me and half by my sister. May we have a receipt each?": "My sister and I each paid half "
+    "of the order, could we get separate receipts?",
+    "Shipping to Norway: possible or not, and who pays the duty?": "Can you deliver to Norway, and do I have to pay "
+    "customs?",
 }
+"""Seeds of the support example in other words."""
 
 
 def messages(name: str) -> list[str]:
@@ -41,11 +45,11 @@ def embedded(running: Any, texts: list[str]) -> Embedded:
     return {MODEL: (texts, np.asarray(rows, np.float32))}
 
 
-def judged(running: Any, rows: list[Example], seeds: list[Example]) -> Counter[str]:
-    """What became of examples, by the filter with its defaults."""
+def judged(running: Any, rows: list[Example], seeds: list[Example], name: str = "semantic_duplicate") -> Counter[str]:
+    """What became of examples, by a filter with its defaults."""
     given = Given(TASK, seeds)
     given.vectors.hold(embedded(running, [row.text for row in (*rows, *seeds)]))
-    return counts_of(Sieve([resolve("semantic_duplicate", {})], given).judge(rows))
+    return counts_of(Sieve([resolve(name, {})], given).judge(rows))
 
 
 def test_messages_that_were_written_apart_are_all_kept(running: Any) -> None:
@@ -53,8 +57,10 @@ def test_messages_that_were_written_apart_are_all_kept(running: Any) -> None:
     assert judged(running, rows, [seed(text) for text in messages("seeds")]) == {"kept": len(rows)}
 
 
-def test_paraphrases_of_seeds_are_rejected(running: Any) -> None:
+def test_paraphrases_of_seeds_are_rejected_which_filters_that_compare_words_keep(running: Any) -> None:
     assert set(SAME) <= set(messages("seeds"))
-    rows = [made(text) for text in SAME.values()]
-    found = judged(running, rows, [seed(text) for text in messages("seeds")])
+    rows, seeds = [made(text) for text in SAME.values()], [seed(text) for text in messages("seeds")]
+    for name in ("near_duplicate", "novelty"):
+        assert judged(running, rows, seeds, name) == {"kept": len(SAME)}
+    found = judged(running, rows, seeds)
     assert found == {"rejected": len(SAME), "rejected.semantic_duplicate.of_seed": len(SAME)}
