@@ -82,9 +82,12 @@ async def test_a_run_that_goes_on_in_another_process_keeps_what_a_whole_one_keep
     host = await start(build, teachers_url=teacher.url)
     stub, whole = await order(host, crowd(ROWS), *SEMANTIC)
     whole = await finish(stub, whole)
+    # The last range is still being embedded when the first is committed.
+    teacher.settings = teacher.settings.model_copy(update={"latency_s": 0.5})
     stub, cut = await order(host, crowd(ROWS), *SEMANTIC)
     await until(stub, cut, 1)
     await host.stop()
+    teacher.settings = teacher.settings.model_copy(update={"latency_s": 0.0})
     host = await start(build, teachers_url=teacher.url)
     assert host.parts is not None
     cut = await finish(filtering_pb2_grpc.FilteringServiceStub(host.parts.channel), cut)

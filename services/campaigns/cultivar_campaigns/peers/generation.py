@@ -88,7 +88,7 @@ class GenerationRuns:
             random_seed=order.random_seed,
             round=order.round,
             budget=pb.Budget(tokens=order.tokens, cost=order.cost),
-            filter=order.filters and order.filters.spec(),
+            filter=order.filters.spec() if order.filters else None,
         )
         request = pb.CreateGenerationRunRequest(parent=parent, spec=spec, request_id=request_id)
         return generation_child(await call(self._stub.CreateGenerationRun, request))
