@@ -140,7 +140,7 @@ class Answer(Generate):
 
 
 def filters_of(round_: Round, chosen: Filtering) -> Filters:
-    """Returns what candidates must pass; validation is kept apart like held-out, for training refuses what is in both."""
+    """Returns what candidates must pass; validation is apart like held-out, for training refuses what is in both."""
     filters = [(use.filter, use.params) for use in chosen.filters]
     return Filters(chosen.recipe, filters, round_.imported("held_out", "validation"))
 
