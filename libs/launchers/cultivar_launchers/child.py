@@ -93,7 +93,8 @@ class ChildJob:
         self._reason = self._reason or "the program was stopped"
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self.wait()
         except TimeoutError:
             await self.end(self._reason)
 
@@ -116,7 +117,8 @@ class ChildJob:
         reading = asyncio.gather(self._read(self._process.stdout, True), self._read(self._process.stderr, False))
         code = await self._process.wait()
         try:
-            await asyncio.wait_for(reading, _DRAIN_SECONDS)
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await reading
         except TimeoutError:
             self._feed.add_line("the program's output stayed open after its end; the rest of it was not read")
         self._spec_file.unlink(missing_ok=True)

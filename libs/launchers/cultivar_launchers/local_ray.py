@@ -123,7 +123,8 @@ class LocalRay:
         job = await start_child(self._program(), self.data_dir, base_environment(self.data_dir) | settings)
         self._last = job
         try:
-            address = await asyncio.wait_for(_ready_address(job), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                address = await _ready_address(job)
         except (TimeoutError, RayUnavailable) as error:
             words = f"Ray did not start: {error or f'it was not ready within {START_SECONDS:.0f} s'}"
             self._state = RayState(Phase.FAILED, words)

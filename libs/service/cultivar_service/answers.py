@@ -68,7 +68,8 @@ class Answers:
             self._full.clear()
             if len(self._waiting) < GROUP:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)
+                    async with asyncio.timeout(GROUP_SECONDS):
+                        await self._full.wait()
             async with self._writing:
                 group, self._waiting = self._waiting, {}
                 if group:

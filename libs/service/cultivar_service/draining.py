@@ -33,7 +33,8 @@ class Calls:
         """Ends what watches, and waits some seconds at most for the other calls."""
         self._going_down.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._none.wait()
 
     async def until_drained(self, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yields what a call streams; raises Unavailable as soon as the process goes down."""

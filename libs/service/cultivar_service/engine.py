@@ -93,8 +93,10 @@ class Engine:
                 run = None
             if run is None:
                 self._nudge.clear()
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._nudge.wait(), IDLE_SECONDS)
+                # Not wait_for: cancelled in the moment that the nudge comes, it goes on (CPython issue 86296).
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await self._nudge.wait()
                 continue
             task = asyncio.create_task(self._hold(run))
             self._held.add(task)

@@ -81,7 +81,8 @@ class Parts:
         if "store" not in self.__dict__:
             return
         try:
-            await asyncio.wait_for(self.store.exists("default", "0" * 64), STORE_SECONDS)
+            async with asyncio.timeout(STORE_SECONDS):
+                await self.store.exists("default", "0" * 64)
         except BucketMissing as error:
             raise StartError(str(error)) from error
         except (StoreUnavailable, TimeoutError) as error:

@@ -170,12 +170,12 @@ def in_use(host: str, port: int, flag: str) -> str:
 
 async def until_signal() -> None:
     """Waits for SIGTERM or SIGINT; what the process has loaded by then is left out of garbage collections."""
-    # A full collection walks over all that was imported and stops every call for 0.2 seconds meanwhile.
-    gc.collect()
-    gc.freeze()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # A full collection walks over all that was imported and stops every call for 0.2 seconds meanwhile.
+    gc.collect()
+    gc.freeze()
     await stop.wait()
 
 

@@ -72,6 +72,18 @@ async def test_two_engines_share_the_runs_and_no_step_is_done_twice(database: Da
     assert sorted(work.done) == sorted({(run.id, step) for run in made for step in range(STEPS)})
 
 
+@pytest.mark.parametrize("moments", range(6))
+async def test_an_engine_ends_at_whatever_moment_after_a_nudge_it_is_drained(database: Database, moments: int) -> None:
+    idle = engine(database, Counting())
+    idle.start()
+    await asyncio.sleep(0.2)
+    idle.nudge()
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await idle.drain()
+
+
 async def test_a_drained_run_is_given_back_and_goes_on_elsewhere_where_it_was(database: Database, runs: Runs) -> None:
     work = Counting(pause=0.1)
     first, second = engine(database, work), engine(database, work)
