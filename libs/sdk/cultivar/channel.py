@@ -33,7 +33,15 @@ PROTOS = (
 CALL_SECONDS = 60
 LONG_CALL_SECONDS = 600
 STREAM_SECONDS = 24 * 3600
-LONG_CALLS = ("Audit", "CollectGarbage", "DiffDatasetVersions", "RecordPromptOutcomes", "TraceExample")
+LONG_CALLS = (
+    "Audit",
+    "CollectGarbage",
+    "DiffDatasetVersions",
+    "Preview",
+    "RecordPromptOutcomes",
+    "RegisterTeacher",
+    "TraceExample",
+)
 Serializer = Callable[[Any], bytes]
 LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 # Only UNAVAILABLE: the call did not take effect, or it is repeatable, by its token, its digest or its request_id.

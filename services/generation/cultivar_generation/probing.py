@@ -14,7 +14,8 @@ from cultivar_generation.strategies.reading import list_schema, read_texts
 from cultivar_generation.teacher import Probe, TeacherSpec
 
 READY_SECONDS = 3.0
-PROBE_SECONDS = 60.0
+PROBE_SECONDS = 90.0
+SPEED_SECONDS = 30.0
 AT_ONCE = 8
 WORDS = Sampling(temperature=0.0, max_tokens=24)
 LIST = "Name three fruits as a numbered list of three lines: 1. 2. 3. Write nothing else."
@@ -64,24 +65,34 @@ async def _questioned(client: ModelClient, try_schema: bool) -> Probe:
     problems += word_problems(ready)
     listed = await client.chat([{"role": "user", "content": LIST}], LINES)
     problems += format_problems(listed)
+    schema = try_schema and await follows_schema(client)
+    # Last, for many servers go on with answers that nobody waits for any more.
+    speed = await _speed(client)
+    if not speed:
+        slow = f"it did not write {AT_ONCE} short answers at once within {SPEED_SECONDS:.0f} s: lower its concurrency"
+        problems.append(Problem("poor", slow))
     return Probe(
         state=worst(problems),
         problems=tuple(problem.said for problem in problems),
         latency_seconds=latency,
-        tokens_per_second=await _speed(client),
-        structured_output=try_schema and await follows_schema(client),
+        tokens_per_second=speed,
+        structured_output=schema,
     )
 
 
 async def _speed(client: ModelClient) -> float:
-    """Returns the tokens a second of a few answers at once."""
+    """Returns the tokens a second of a few answers at once; 0 where they took too long."""
 
     async def write(number: int) -> Answer:
         question = f"Write a short paragraph about the number {number}."
         return await client.chat([{"role": "user", "content": question}], PROSE)
 
     began = time.monotonic()
-    answers = await asyncio.gather(*(write(number) for number in range(AT_ONCE)))
+    try:
+        async with asyncio.timeout(SPEED_SECONDS):
+            answers = await asyncio.gather(*(write(number) for number in range(AT_ONCE)))
+    except TimeoutError:
+        return 0.0
     return sum(answer.usage.completion_tokens for answer in answers) / (time.monotonic() - began)
 
 

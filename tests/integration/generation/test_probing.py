@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar_generation import probing
 from cultivar_generation.__main__ import build
 from cultivar_models.fake import FakeSettings, FakeTeacher
 
@@ -21,14 +22,15 @@ READY = "1. apple\n2. pear\n3. plum"
 
 
 @asynccontextmanager
-async def saying(word: str, listed: str, prose: str = "One paragraph.") -> AsyncIterator[str]:
-    """Serves a model that answers the questions of a probe as told; yields its URL."""
+async def saying(word: str, listed: str, prose: str = "One paragraph.", pause: float = 0) -> AsyncIterator[str]:
+    """Serves a model that answers the questions of a probe as told, prose after a pause; yields its URL."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
         asked = (await reader.readexactly(int(length.group(1)))).decode() if length else ""
         text = word if "one word" in asked else listed if "numbered list" in asked else prose
+        await asyncio.sleep(pause if text is prose else 0)
         said: dict[str, Any] = {"choices": [{"message": {"content": text}}], "usage": {"completion_tokens": 20}}
         body = json.dumps({"data": [{"id": "m"}]} if head.startswith("GET") else said).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -62,6 +64,16 @@ async def test_a_teacher_that_does_as_it_is_asked_is_fine_and_its_speed_is_told(
         probe = await register(url)
     assert (probe.state, list(probe.problems)) == (pb.TEACHER_STATE_FINE, [])
     assert probe.tokens_per_second > 0 and probe.latency_seconds > 0
+
+
+async def test_a_teacher_that_is_slow_with_several_answers_is_poor_and_not_wrong(
+    register: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "SPEED_SECONDS", 0.2)
+    async with saying("Ready.", READY, pause=1) as url:
+        probe = await register(url)
+    assert probe.state == pb.TEACHER_STATE_POOR and "lower its concurrency" in probe.problems[0]
+    assert probe.tokens_per_second == 0
 
 
 @pytest.mark.parametrize(

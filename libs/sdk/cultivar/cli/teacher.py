@@ -1,6 +1,7 @@
 """`cultivar teacher …`: the models that write candidates."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -67,18 +68,22 @@ def register(
     project: Project = "default",
 ) -> None:
     """Registers a teacher, or changes the one of that name; asks it a few questions and says what is wrong."""
-    fields = pb.Teacher.DESCRIPTOR.fields_by_name
-    given = {option: value for option, value in context.params.items() if option in fields and option not in OURS}
-    if structured_output not in STRUCTURED:
-        raise typer.BadParameter(f"--structured-output is {structured_output!r}: give auto, never or always")
-    given["structured_output"] = STRUCTURED[structured_output]
+    given = teacher_of(context.params)
     with connected(project) as client:
-        request = pb.RegisterTeacherRequest(
-            parent=client.parent, teacher_id=name, teacher=pb.Teacher(**given), skip_probe=not probe
-        )
+        request = pb.RegisterTeacherRequest(parent=client.parent, teacher_id=name, teacher=given, skip_probe=not probe)
         found = client.generation.RegisterTeacher(request).probe
     typer.echo(f"{name} is registered: {WORDS[found.state]}")
     for problem in found.problems:
         typer.echo(f"- {problem}")
     if found.tokens_per_second:
         typer.echo(f"{found.latency_seconds:.2f} s for a short answer, {found.tokens_per_second:,.0f} tokens a second")
+
+
+def teacher_of(options: Mapping[str, Any]) -> pb.Teacher:
+    """Returns the teacher that the options of `register` describe."""
+    fields = pb.Teacher.DESCRIPTOR.fields_by_name
+    given = {option: value for option, value in options.items() if option in fields and option not in OURS}
+    structured = options["structured_output"]
+    if structured not in STRUCTURED:
+        raise typer.BadParameter(f"--structured-output is {structured!r}: give auto, never or always")
+    return pb.Teacher(**given, structured_output=STRUCTURED[structured])

@@ -1467,7 +1467,7 @@ class TeacherProbe(_message.Message):
     latency_seconds: _builtins.float
     """Seconds until one short answer was there."""
     tokens_per_second: _builtins.float
-    """Tokens a second of eight answers at once."""
+    """Tokens a second of eight answers at once; 0 where they took over 30 s."""
     structured_output: _builtins.bool
     """Whether it answered in the JSON of a schema when it was given one."""
     @_builtins.property
