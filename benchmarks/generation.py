@@ -1,6 +1,6 @@
 """The generation service against a bare aiohttp loop: the same calls, 64 in flight, to a teacher that takes 50 ms.
 
-Once the teacher answers every call, once it refuses some for a second and fails others.
+Once the teacher answers every call, once it refuses some and fails others, once it leaves some unanswered too.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ ROWS = int(os.environ.get("BENCH_ROWS", "5000"))
 IN_FLIGHT = 64
 LATENCY = {"latency_s": 0.05}
 FAULTS = {**LATENCY, "too_many_rate": 0.05, "retry_after_s": 1.0, "error_rate": 0.02}
+HANGS = {**FAULTS, "hang_rate": 0.01}
+PATIENCE = 5
 USE = pb.StrategyUse(strategy="rewrite", count=ROWS)
 TRIES = 8
 FIRST_PAUSE = 0.25
@@ -66,7 +68,10 @@ async def our_sides(url: str, model: str = MODEL) -> AsyncIterator[Mapping[str, 
         async def cultivar(repeat: int) -> Sample:
             watch = Stopwatch(up.pid)
             run = await asyncio.to_thread(generate, client, QUIET, seeds, TASK, USE, "fake")
-            return watch.sample(run.run.progress.counts["candidates"])
+            sample = watch.sample(run.run.progress.counts["answered"])
+            if sample.units != ROWS:
+                raise RuntimeError(f"{ROWS} calls gave {sample.units} answers")
+            return sample
 
         yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
 
@@ -113,7 +118,7 @@ async def start_up(folder: Path) -> asyncio.subprocess.Process:
 
 def prepare(client: Client, teacher_url: str, model: str) -> str:
     """Registers the teacher and imports the seeds; returns their artifact."""
-    teacher = pb.Teacher(url=teacher_url, model=model, concurrency=IN_FLIGHT)
+    teacher = pb.Teacher(url=teacher_url, model=model, concurrency=IN_FLIGHT, timeout_seconds=PATIENCE)
     client.generation.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher, skip_probe=True)
     )
@@ -126,14 +131,17 @@ async def bare(url: str, repeat: int) -> Sample:
     numbers = iter(range(ROWS))
     said: list[str] = []
     watch = Stopwatch()
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+    connector, patience = aiohttp.TCPConnector(limit=IN_FLIGHT), aiohttp.ClientTimeout(PATIENCE)
+    async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
 
         async def ask(body: dict[str, Any]) -> str:
             for failures in range(TRIES):
-                async with session.post(f"{url}/chat/completions", json=body) as answer:
-                    if answer.status == 200:
-                        return str((await answer.json())["choices"][0]["message"]["content"])
-                    pause = float(answer.headers.get("Retry-After", FIRST_PAUSE * 2**failures))
+                pause = FIRST_PAUSE * 2**failures
+                with suppress(TimeoutError):
+                    async with session.post(f"{url}/chat/completions", json=body) as answer:
+                        if answer.status == 200:
+                            return str((await answer.json())["choices"][0]["message"]["content"])
+                        pause = float(answer.headers.get("Retry-After", pause))
                 await asyncio.sleep(pause)
             raise RuntimeError("the teacher gave no answer")
 
@@ -164,5 +172,12 @@ COMPARISONS = (
         unit="rows",
         ours="cultivar",
         sides=partial(sides, FAULTS),
+    ),
+    Comparison(
+        name="generation_with_hangs",
+        question=f"And when it besides leaves 1 in 100 unanswered, which is given up after {PATIENCE} s?",
+        unit="rows",
+        ours="cultivar",
+        sides=partial(sides, HANGS),
     ),
 )

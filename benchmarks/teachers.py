@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,43 +31,45 @@ async def sides() -> AsyncIterator[Mapping[str, Side]]:
     torch.set_num_threads(settings.threads)
     loaded = load(settings)
     folder = find_weights(MODEL)
-    model: Any = load_causal_model(folder, choose_dtype(cache_folder()))
-    tokenizer: Any = load_tokenizer(folder)
+    model, tokenizer = load_causal_model(folder, choose_dtype(cache_folder())), load_tokenizer(folder)
+    try:
+        yield {"engine": partial(engine, loaded.backend), "model.generate": partial(generate, model, tokenizer)}
+    finally:
+        loaded.engine.stop()
+
+
+async def engine(backend: Any, repeat: int) -> Sample:
+    """Lets the engine of the teachers application answer all chats at once."""
+    from cultivar_generation.teachers.requests import ChatRequest
+
+    watch = Stopwatch()
+    answers = await asyncio.gather(
+        *(
+            backend.chat(ChatRequest(model=MODEL, messages=asked, seed=seed, max_tokens=NEW_TOKENS, **SAMPLING))
+            for seed, asked in enumerate(conversations(repeat))
+        )
+    )
+    return watch.sample(sum(answer["usage"]["completion_tokens"] for answer in answers))
+
+
+async def generate(model: Any, tokenizer: Any, repeat: int) -> Sample:
+    """Lets transformers answer them as one padded batch."""
+    import torch
+
     # Answers end where the model ends them; a side is paid for the tokens that it really gave.
     ends = model.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
-
-    async def engine(repeat: int) -> Sample:
-        from cultivar_generation.teachers.requests import ChatRequest
-
-        watch = Stopwatch()
-        answers = await asyncio.gather(
-            *(
-                loaded.backend.chat(
-                    ChatRequest(model=MODEL, messages=asked, seed=seed, max_tokens=NEW_TOKENS, **SAMPLING)
-                )
-                for seed, asked in enumerate(conversations(repeat))
-            )
-        )
-        return watch.sample(sum(answer["usage"]["completion_tokens"] for answer in answers))
-
-    async def generate(repeat: int) -> Sample:
-        torch.manual_seed(repeat)
-        tokenizer.padding_side = "left"
-        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        watch = Stopwatch()
-        prompts = tokenizer.apply_chat_template(
-            conversations(repeat), add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
-        )
-        with torch.inference_mode():
-            made = model.generate(**prompts, max_new_tokens=NEW_TOKENS, do_sample=True, top_k=0, **SAMPLING)
-        new = made[:, prompts["input_ids"].shape[1] :].tolist()
-        return watch.sample(sum(answered(tokens, ends) for tokens in new))
-
-    try:
-        yield {"engine": engine, "model.generate": generate}
-    finally:
-        loaded.engine.stop()
+    torch.manual_seed(repeat)
+    tokenizer.padding_side = "left"
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    watch = Stopwatch()
+    prompts = tokenizer.apply_chat_template(
+        conversations(repeat), add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+    )
+    with torch.inference_mode():
+        made = model.generate(**prompts, max_new_tokens=NEW_TOKENS, do_sample=True, top_k=0, **SAMPLING)
+    new = made[:, prompts["input_ids"].shape[1] :].tolist()
+    return watch.sample(sum(answered(tokens, ends) for tokens in new))
 
 
 def conversations(repeat: int) -> list[list[dict[str, str]]]:
