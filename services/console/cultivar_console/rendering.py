@@ -28,6 +28,9 @@ def markdown(text: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+        # The language of code would become a class, and the side of a column a style, which the policy refuses.
+        token.info = ""
+        token.attrs.pop("style", None)
     # The renderer escapes all text, and HTML is disabled in the parser.
     return Markup(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))
 

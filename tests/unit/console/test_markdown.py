@@ -40,7 +40,9 @@ PIECES = [
 
 
 @given(
-    st.lists(st.sampled_from([*PIECES, "|a|b|\n|-|-|\n", "\n\n", "x", "&lt;", "[a](https://b)", "    "])).map("".join)
+    st.lists(
+        st.sampled_from([*PIECES, "|a|b|\n|:-|-:|\n", "```", "\n", "\n\n", "x", "&lt;", "[a](https://b)", "    "])
+    ).map("".join)
 )
 def test_no_markup_of_the_writer_passes(text: str) -> None:
     found = Tags()
