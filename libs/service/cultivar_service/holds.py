@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_service import leases, tables
 from cultivar_service.database import Database
+from cultivar_service.pace import Pace
 from cultivar_service.runs import CANCELLING, WAITING, Run
 
 REPORT_SECONDS = 1.0
@@ -55,6 +56,7 @@ class Hold:
         self.interrupted = False
         self._since = time.monotonic()
         self._reported = 0.0
+        self._pace = Pace()
 
     @property
     def key(self) -> sa.ColumnElement[bool]:
@@ -91,10 +93,14 @@ class Hold:
         self.interrupted = row["state"] in (WAITING, CANCELLING)
 
     async def report(self, *, now: bool = False, **progress: Any) -> None:
-        """Shows progress (stage, done, total, unit, counts, measures), at most once a second unless `now`."""
+        """Shows progress (stage, done, total, unit, counts, measures), at most once a second unless `now`.
+
+        Rate and seconds left follow from it; work that knows its `seconds_left` better says so.
+        """
         self.progress.update(progress)
         if now or time.monotonic() - self._reported > REPORT_SECONDS:
             self._reported = time.monotonic()
+            self.progress.update({**self._pace.told(self.progress), **progress})
             async with self.database.begin() as connection:
                 await self.change(connection, {})
 

@@ -7,7 +7,7 @@ from cultivar.run.v1 import run_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
-from cultivar_service.runs import Run
+from cultivar_service.runs import CANCELLING, RUNNING, Run
 
 
 def encode_run(run: Run) -> run_pb2.Run:
@@ -23,6 +23,8 @@ def encode_run(run: Run) -> run_pb2.Run:
         attempt=run.attempt,
         principal=run.principal,
     )
+    if run.state not in (RUNNING, CANCELLING):
+        message.progress.seconds_left = 0 if run.end_time is not None else -1
     if run.error is not None:
         message.error.CopyFrom(status_pb2.Status(code=run.error["code"], message=run.error["message"]))
     return message
@@ -45,6 +47,7 @@ def encode_progress(progress: dict[str, Any]) -> run_pb2.Progress:
         total=int(progress.get("total", 0)),
         unit=progress.get("unit", ""),
         seconds_left=float(progress.get("seconds_left", -1)),
+        rate=float(progress.get("rate", 0)),
         counts={name: int(count) for name, count in progress.get("counts", {}).items()},
         measures={name: float(value) for name, value in progress.get("measures", {}).items()},
     )

@@ -110,6 +110,27 @@ async def test_a_cancelled_run_keeps_what_it_committed_and_stops_within_five_sec
     assert len(await candidates(host, run)) == run.run.progress.counts["candidates"] > 0
 
 
+async def test_a_run_tells_how_fast_it_goes_how_long_that_leaves_and_what_it_has_cost(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    teacher.settings = FakeSettings(latency_s=0.05)
+    _, stub, seeds_name = await open_generation(start, teacher)
+    priced = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=8, completion_price=1.0)
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=priced, skip_probe=True)
+    )
+    use = pb.StrategyUse(strategy="rewrite", count=600)
+    run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec(seeds_name, use)))
+    paces = []
+    async for change in stub.WatchGenerationRun(pb.WatchGenerationRunRequest(name=run.name)):
+        run, progress = change, change.run.progress
+        if run.run.state == run_pb2.RUN_STATE_RUNNING and progress.rate:
+            paces.append((progress.rate, progress.done + progress.rate * progress.seconds_left, run.run.usage.cost))
+    # What is committed between two tellings is newer than its rate, by a second at most.
+    assert paces and all(0 < rate <= 8 / 0.05 and whole == pytest.approx(600, rel=0.3) for rate, whole, _ in paces)
+    assert 0 < paces[-1][2] < run.run.usage.cost and run.run.progress.seconds_left == 0
+
+
 async def test_a_call_that_the_teacher_refuses_is_counted_as_failed_and_the_rest_goes_on(
     start: Start, teacher: FakeTeacher
 ) -> None:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
 from cultivar.cli import watching
-from cultivar.cli.watching import campaign_view, follow_campaign, steadily
+from cultivar.cli.watching import campaign_view, follow_campaign, standing, steadily
 from cultivar.run.v1 import run_pb2
 from rich.console import Console
 
@@ -50,6 +50,13 @@ def test_a_kind_of_stage_shows_how_many_are_done_what_goes_on_and_the_time_left(
     assert "1/3" in text
     assert "real/2, 600 of 1,200 tokens" in text
     assert re.search(r"1 min 3\d s, about 1 min 3\d s left", text)
+
+
+def test_a_run_tells_how_far_it_is_how_fast_how_long_and_what_it_cost() -> None:
+    going = run_pb2.Progress(done=1200, total=3000, unit="calls", rate=42.4, seconds_left=100)
+    run = run_pb2.Run(progress=going, usage=run_pb2.Usage(cost=0.126))
+    assert standing(run) == "1,200 of 3,000 calls, 42 a second, about 1 min 40 s left, cost 0.13"
+    assert standing(run_pb2.Run(progress=run_pb2.Progress(stage="waking the teacher"))) == "waking the teacher"
 
 
 def test_what_people_are_waited_for_stands_below() -> None:

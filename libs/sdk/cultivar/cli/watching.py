@@ -123,9 +123,15 @@ def detail(stages: list[pb.Stage], current: pb.Stage | None) -> Text:
         return Text(last.error or counts_line(last.progress.counts), style="red" if last.error else "dim")
     progress = current.progress
     which = current.key.partition("/")[2]
-    many = f"{progress.done:,} of {progress.total:,} {progress.unit}" if progress.total else progress.stage
-    words = [word for word in (which, current.waiting_for or many, counts_line(progress.counts)) if word]
+    words = [word for word in (which, current.waiting_for or pace_line(progress), counts_line(progress.counts)) if word]
     return Text(", ".join(words), style="yellow" if current.waiting_for else "")
+
+
+def pace_line(progress: run_pb2.Progress) -> str:
+    """Returns how far a run is and how fast it goes, in a line."""
+    many = f"{progress.done:,} of {progress.total:,} {progress.unit}" if progress.total else progress.stage
+    rate = f"{progress.rate:,.0f}" if progress.rate >= 10 else f"{progress.rate:.1f}"
+    return f"{many}, {rate} a second" if progress.rate else many
 
 
 def counts_line(counts: Mapping[str, int]) -> str:
@@ -176,8 +182,16 @@ def follow_run(console: Console, label: str, changes: Iterator[Resource]) -> Res
     last: Any = None
     with console.status(label) as status:
         for last in changes:
-            progress = last.run.progress
-            many = f"{progress.done:,} of {progress.total:,} {progress.unit}" if progress.total else progress.stage
-            status.update(f"{label}: {last.run.waiting_for or many}")
+            status.update(f"{label}: {last.run.waiting_for or standing(last.run)}")
     console.print(f"{label}: {state_of(last.run).lower()}, {counts_line(last.run.progress.counts)}".rstrip(", "))
     return last  # type: ignore[no-any-return]
+
+
+def standing(run: run_pb2.Run) -> str:
+    """Returns how far a run is, how fast it goes, how long that leaves and what it has cost, in a line."""
+    words = [pace_line(run.progress)]
+    if run.progress.rate and run.progress.seconds_left > 0:
+        words.append(f"about {duration(run.progress.seconds_left)} left")
+    if run.usage.cost:
+        words.append(f"cost {run.usage.cost:,.2f}")
+    return ", ".join(words)

@@ -48,6 +48,7 @@ def progress_of(progress: run_pb2.Progress) -> dict[str, Any]:
         "total": progress.total,
         "unit": progress.unit,
         "seconds_left": progress.seconds_left,
+        "rate": progress.rate,
         "counts": dict(progress.counts),
         "measures": dict(progress.measures),
     }

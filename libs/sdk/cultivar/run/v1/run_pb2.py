@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/run/v1/run.proto\x12\x0f\x63ultivar.run.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xac\x02\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\x12\x35\n\x06\x63ounts\x18\x06 \x03(\x0b\x32%.cultivar.run.v1.Progress.CountsEntry\x12\x39\n\x08measures\x18\x07 \x03(\x0b\x32\'.cultivar.run.v1.Progress.MeasuresEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x93\x01\n\x05Usage\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x14\n\x0c\x63\x61\x63hed_calls\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_calls\x18\x03 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x07 \x01(\x01\"\xee\x02\n\x03Run\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.cultivar.run.v1.RunState\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08progress\x18\x06 \x01(\x0b\x32\x19.cultivar.run.v1.Progress\x12%\n\x05usage\x18\x07 \x01(\x0b\x32\x16.cultivar.run.v1.Usage\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x11\n\tprincipal\x18\n \x01(\t*\xcc\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x15\n\x11RUN_STATE_WAITING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x18\n\x14RUN_STATE_CANCELLING\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ultivar/run/v1/run.proto\x12\x0f\x63ultivar.run.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xba\x02\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x14\n\x0cseconds_left\x18\x05 \x01(\x01\x12\x35\n\x06\x63ounts\x18\x06 \x03(\x0b\x32%.cultivar.run.v1.Progress.CountsEntry\x12\x39\n\x08measures\x18\x07 \x03(\x0b\x32\'.cultivar.run.v1.Progress.MeasuresEntry\x12\x0c\n\x04rate\x18\x08 \x01(\x01\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x93\x01\n\x05Usage\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x14\n\x0c\x63\x61\x63hed_calls\x18\x02 \x01(\x03\x12\x14\n\x0c\x66\x61iled_calls\x18\x03 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x07 \x01(\x01\"\xee\x02\n\x03Run\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.cultivar.run.v1.RunState\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08progress\x18\x06 \x01(\x0b\x32\x19.cultivar.run.v1.Progress\x12%\n\x05usage\x18\x07 \x01(\x0b\x32\x16.cultivar.run.v1.Usage\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x11\n\tprincipal\x18\n \x01(\t*\xcc\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x15\n\x11RUN_STATE_WAITING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x18\n\x14RUN_STATE_CANCELLING\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,16 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROGRESS_COUNTSENTRY']._serialized_options = b'8\001'
   _globals['_PROGRESS_MEASURESENTRY']._loaded_options = None
   _globals['_PROGRESS_MEASURESENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATE']._serialized_start=927
-  _globals['_RUNSTATE']._serialized_end=1131
+  _globals['_RUNSTATE']._serialized_start=941
+  _globals['_RUNSTATE']._serialized_end=1145
   _globals['_PROGRESS']._serialized_start=105
-  _globals['_PROGRESS']._serialized_end=405
-  _globals['_PROGRESS_COUNTSENTRY']._serialized_start=311
-  _globals['_PROGRESS_COUNTSENTRY']._serialized_end=356
-  _globals['_PROGRESS_MEASURESENTRY']._serialized_start=358
-  _globals['_PROGRESS_MEASURESENTRY']._serialized_end=405
-  _globals['_USAGE']._serialized_start=408
-  _globals['_USAGE']._serialized_end=555
-  _globals['_RUN']._serialized_start=558
-  _globals['_RUN']._serialized_end=924
+  _globals['_PROGRESS']._serialized_end=419
+  _globals['_PROGRESS_COUNTSENTRY']._serialized_start=325
+  _globals['_PROGRESS_COUNTSENTRY']._serialized_end=370
+  _globals['_PROGRESS_MEASURESENTRY']._serialized_start=372
+  _globals['_PROGRESS_MEASURESENTRY']._serialized_end=419
+  _globals['_USAGE']._serialized_start=422
+  _globals['_USAGE']._serialized_end=569
+  _globals['_RUN']._serialized_start=572
+  _globals['_RUN']._serialized_end=938
 # @@protoc_insertion_point(module_scope)

@@ -123,6 +123,7 @@ class Progress(_message.Message):
     SECONDS_LEFT_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     MEASURES_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """What the run is doing now, in a few words."""
     done: _builtins.int
@@ -132,7 +133,9 @@ class Progress(_message.Message):
     unit: _builtins.str
     """The unit that `done` and `total` count, in the plural: "calls", "tokens", "examples"."""
     seconds_left: _builtins.float
-    """Seconds left at the present rate; negative while not known."""
+    """Seconds left at the present rate; negative while not known, 0 at the end."""
+    rate: _builtins.float
+    """Units finished a second, over the last half minute of this stage; 0 while not known."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Counts of inputs and outputs by kind: "candidates", "failed", "rejected"."""
@@ -151,10 +154,11 @@ class Progress(_message.Message):
         seconds_left: _builtins.float = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         measures: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "done", b"done", "measures", b"measures", "seconds_left", b"seconds_left", "stage", b"stage", "total", b"total", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "done", b"done", "measures", b"measures", "rate", b"rate", "seconds_left", b"seconds_left", "stage", b"stage", "total", b"total", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
