@@ -46,8 +46,9 @@ test-pieces: setup ## Runs two replicas of every service as processes, with TLS,
 cluster-test: setup ## Installs the charts on a real Kubernetes of this machine and uses, hurts and upgrades them; LONG=1 hurts longer.
 	tests/cluster/run $(PYTEST)
 
-bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 6 minutes).
+bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 20 minutes).
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.memory
 
 protos: setup ## Makes the stubs under libs/sdk from protos/, after linting them.
 	$(BIN)/python protos/make.py

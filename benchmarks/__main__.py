@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import generation, peers, table, teachers
 from benchmarks.comparison import RESULTS, Comparison, machine, measure, read_results
 
-COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS, peers.COMPARISON)
+COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS, *peers.COMPARISONS)
 
 
 def main() -> None:
@@ -27,8 +27,8 @@ def main() -> None:
     for comparison in COMPARISONS:
         if options.names and comparison.name not in options.names:
             continue
-        if comparison is peers.COMPARISON and "BENCH_PEERS" not in os.environ:
-            say("peers: left out: make them with ../shared/bench/setup.sh, and name their folder in BENCH_PEERS")
+        if comparison in peers.COMPARISONS and "BENCH_PEERS" not in os.environ:
+            say(f"{comparison.name}: left out: run ../shared/bench/setup.sh and name its folder in BENCH_PEERS")
             continue
         taken = {
             "commit": commit(),
