@@ -61,9 +61,9 @@ async def fake_teacher(settings: Mapping[str, float]) -> tuple[asyncio.subproces
 
 
 @asynccontextmanager
-async def our_sides(url: str, model: str = MODEL) -> AsyncIterator[Mapping[str, Side]]:
+async def our_sides(url: str, model: str = MODEL, in_flight: int = IN_FLIGHT) -> AsyncIterator[Mapping[str, Side]]:
     """Starts a `cultivar up` that calls a teacher; the other side is the bare loop with the same teacher."""
-    async with our_server(url, model) as (up, client, seeds):
+    async with our_server(url, model, in_flight) as (up, client, seeds):
 
         async def cultivar(repeat: int) -> Sample:
             watch = Stopwatch(up.pid)
@@ -73,17 +73,19 @@ async def our_sides(url: str, model: str = MODEL) -> AsyncIterator[Mapping[str, 
                 raise RuntimeError(f"{ROWS} calls gave {sample.units} answers")
             return sample
 
-        yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat)}
+        yield {"cultivar": cultivar, "bare aiohttp": lambda repeat: bare(url, repeat, in_flight)}
 
 
 @asynccontextmanager
-async def our_server(url: str, model: str = MODEL) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client, str]]:
+async def our_server(
+    url: str, model: str = MODEL, in_flight: int = IN_FLIGHT
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client, str]]:
     """Starts a `cultivar up` that knows a teacher; gives its process, its client and the artifact of the seeds."""
     with tempfile.TemporaryDirectory(prefix="cultivar-bench-") as folder:
         up = await start_up(Path(folder))
         try:
             client = Client(find_connection(Path(folder)))
-            yield up, client, await asyncio.to_thread(prepare, client, url, model)
+            yield up, client, await asyncio.to_thread(prepare, client, url, model, in_flight)
             client.channel.close()
         finally:
             await ended(up)
@@ -116,22 +118,22 @@ async def start_up(folder: Path) -> asyncio.subprocess.Process:
     return process
 
 
-def prepare(client: Client, teacher_url: str, model: str) -> str:
+def prepare(client: Client, teacher_url: str, model: str, in_flight: int) -> str:
     """Registers the teacher and imports the seeds; returns their artifact."""
-    teacher = pb.Teacher(url=teacher_url, model=model, concurrency=IN_FLIGHT, timeout_seconds=PATIENCE)
+    teacher = pb.Teacher(url=teacher_url, model=model, concurrency=in_flight, timeout_seconds=PATIENCE)
     client.generation.RegisterTeacher(
         pb.RegisterTeacherRequest(parent=client.parent, teacher_id="fake", teacher=teacher, skip_probe=True)
     )
     return str(import_seeds(client, QUIET, SEEDS, TASK, False).artifacts["seeds"])
 
 
-async def bare(url: str, repeat: int) -> Sample:
+async def bare(url: str, repeat: int, in_flight: int) -> Sample:
     """Makes as many calls and keeps the texts in memory: tries again, but no record, no provenance, no shard."""
     texts = [json.loads(line)["text"] for line in SEEDS.read_text().splitlines()]
     numbers = iter(range(ROWS))
     said: list[str] = []
     watch = Stopwatch()
-    connector, patience = aiohttp.TCPConnector(limit=IN_FLIGHT), aiohttp.ClientTimeout(PATIENCE)
+    connector, patience = aiohttp.TCPConnector(limit=in_flight), aiohttp.ClientTimeout(PATIENCE)
     async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
 
         async def ask(body: dict[str, Any]) -> str:
@@ -154,7 +156,7 @@ async def bare(url: str, repeat: int) -> Sample:
                 }
                 said.append(await ask(body))
 
-        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(worker() for _ in range(in_flight)))
     return watch.sample(len(said))
 
 

@@ -1,4 +1,4 @@
-"""The generation service against the tools that do the same: each in its own process, 64 calls in flight, one teacher.
+"""The generation service against the tools that do the same: each in its own process, against one teacher.
 
 The tools' programs and the teacher are those of the kit in ../shared/bench, the tools are in virtual environments that
 its setup.sh makes; BENCH_PEERS names their folder. A tool that is not there is left out, and said to be.
@@ -33,7 +33,7 @@ VERSION = "import sys; from importlib.metadata import version; print(version(sys
 
 
 @asynccontextmanager
-async def sides() -> AsyncIterator[Mapping[str, Side]]:
+async def sides(in_flight: int = IN_FLIGHT) -> AsyncIterator[Mapping[str, Side]]:
     """Starts the kit's teacher and a `cultivar up`; every side calls the same teacher."""
     venvs = Path(os.environ["BENCH_PEERS"])
     teacher = await asyncio.create_subprocess_exec(
@@ -42,31 +42,18 @@ async def sides() -> AsyncIterator[Mapping[str, Side]]:
     )
     try:
         await until_it_listens()
-        async with our_sides(f"http://127.0.0.1:{PORT}/v1", "fake") as ours:
+        async with our_sides(f"http://127.0.0.1:{PORT}/v1", "fake", in_flight) as ours:
             peers = {}
             for package, (venv, program) in PEERS.items():
                 python = venvs / venv / "bin" / "python"
                 version = await said(python, "-c", VERSION, package) if python.exists() else ""
                 if version:
-                    peers[f"{package} {version}"] = partial(run_peer, python, KIT / program)
+                    peers[f"{package} {version}"] = partial(run_peer, python, KIT / program, in_flight)
                 else:
                     sys.stderr.write(f"peers: {package} is not in {venvs}\n")
             yield {**ours, **peers}
     finally:
         await ended(teacher)
-
-
-@asynccontextmanager
-async def busy_sides() -> AsyncIterator[Mapping[str, Side]]:
-    """Starts them beside a process for each core that computes without end."""
-    command = (sys.executable, "-c", "while True: pass")
-    busy = [await asyncio.create_subprocess_exec(*command) for _ in range(os.cpu_count() or 1)]
-    try:
-        async with sides() as each:
-            yield each
-    finally:
-        for process in busy:
-            await ended(process)
 
 
 async def until_it_listens() -> None:
@@ -81,10 +68,10 @@ async def until_it_listens() -> None:
                 return writer.close()
 
 
-async def run_peer(python: Path, program: Path, repeat: int) -> Sample:
+async def run_peer(python: Path, program: Path, in_flight: int, repeat: int) -> Sample:
     """Lets a tool answer all prompts once; raises RuntimeError where it lost a row, for then it is no comparison."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    printed = await said(python, program)
+    printed = await said(python, program, BENCH_CONC=str(in_flight))
     after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
     told = [json.loads(line.removeprefix("BENCH ")) for line in printed.splitlines() if line.startswith("BENCH ")]
     if not told or told[0]["output_count"] < ROWS:
@@ -96,17 +83,16 @@ async def run_peer(python: Path, program: Path, repeat: int) -> Sample:
     return Sample(told[0]["output_count"], told[0]["seconds"], cpu)
 
 
-async def said(python: Path, *words: Path | str) -> str:
+async def said(python: Path, *words: Path | str, **asked: str) -> str:
     """Runs a program to its end and returns what it printed."""
     settings = {
         "BENCH_N": str(ROWS),
-        "BENCH_CONC": str(IN_FLIGHT),
         "BENCH_BASE_URL": f"http://127.0.0.1:{PORT}/v1",
         "BENCH_SHARED": str(DATA),
     }
     child = await asyncio.create_subprocess_exec(
         *(python, *words),
-        env={**os.environ, **settings},
+        env={**os.environ, **settings, **asked},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -123,10 +109,10 @@ COMPARISONS = (
         sides=sides,
     ),
     Comparison(
-        name="peers_on_a_busy_machine",
-        question="And where every core also computes without end, as for a teacher of the same machine?",
+        name="peers_with_256_in_flight",
+        question="And with 256 calls in flight, where the teacher would answer 5,120 a second?",
         unit="rows",
         ours="cultivar",
-        sides=busy_sides,
+        sides=partial(sides, 256),
     ),
 )
