@@ -225,7 +225,7 @@ class GenerationWork:
         async with hold.commit(add=more, coverage=attempt.coverage, sifted=calls.end, filter_runs=names):
             pass
 
-    async def _commit_range(self, attempt: Attempt, made: "Range") -> None:
+    async def _commit_range(self, attempt: Attempt, made: Range) -> None:
         hold, number, outcomes = attempt.hold, made.number, made.outcomes
         output = Output(self._store, hold)
         candidates = [example for outcome in outcomes for example in outcome.candidates]
