@@ -176,7 +176,11 @@ async def until_signal() -> None:
     # A full collection walks over all that was imported and stops every call for 0.2 seconds meanwhile.
     gc.collect()
     gc.freeze()
-    await stop.wait()
+    try:
+        await stop.wait()
+    finally:
+        # Else what is frozen outlives the interpreter, and libraries that count their objects print a page about it.
+        gc.unfreeze()
 
 
 async def serve(settings: Settings, *builds: Build) -> None:
