@@ -18,6 +18,7 @@ import psutil
 import pytest
 from cultivar_launchers import LocalRay, LocalRayLauncher, Program
 from cultivar_models import Endpoint, ModelClient, ModelRejected, Sampling
+from pydantic import BaseModel, Field
 
 from tests.programs import peer
 
@@ -123,6 +124,27 @@ def test_the_openai_client_reads_streams(served: Served) -> None:
         ]
         with pytest.raises(RateLimitError):
             client.completions.create(prompt="a", n=50, stream=True, **asked)
+
+
+class Cities(BaseModel):
+    cities: list[str] = Field(min_length=3, max_length=3)
+    sure: bool
+
+
+def test_the_openai_client_parses_answers_into_its_own_types(served: Served) -> None:
+    from openai import BadRequestError, OpenAI
+
+    question: Any = [{"role": "user", "content": "Name three cities."}]
+    with OpenAI(base_url=served.url, api_key=KEY, max_retries=0) as client:
+        for seed in range(4):
+            answer = client.chat.completions.parse(
+                model=TEXT_MODEL, messages=question, response_format=Cities, max_tokens=400, seed=seed
+            )
+            assert answer.choices[0].message.parsed is not None
+            assert len(answer.choices[0].message.parsed.cities) == 3
+        unheld: Any = {"type": "json_schema", "json_schema": {"name": "set", "schema": {"uniqueItems": True}}}
+        with pytest.raises(BadRequestError, match="uniqueItems"):
+            client.chat.completions.create(model=TEXT_MODEL, messages=question, response_format=unheld)
 
 
 PEER = """

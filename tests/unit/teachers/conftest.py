@@ -54,6 +54,13 @@ def tiny_tokens(tiny_tokenizer: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def tiny_forms(tiny_tokenizer: Any) -> Any:
+    from cultivar_generation.teachers.forms import Forms
+
+    return Forms(tiny_tokenizer, [1])
+
+
+@pytest.fixture(scope="session")
 def tiny_decoder(tiny_model: Any) -> Any:
     from cultivar_generation.teachers.decoder import Decoder
 

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import json
 import struct
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from cultivar_generation.teachers.decoder import Decoder
 from cultivar_generation.teachers.engine import LaneKey
 from cultivar_generation.teachers.errors import BadRequest, EngineFailed, Overloaded, TooLarge, UnknownModel
 from cultivar_generation.teachers.events import Stream
+from cultivar_generation.teachers.forms import Forms
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from cultivar_generation.teachers.scoring_lane import ScoringLane
@@ -91,8 +93,13 @@ def queue(tiny_decoder: Decoder, tiny_tokens: Tokens) -> Queue:
 
 
 @pytest.fixture
-def backend(queue: Queue, aliases: Aliases, tiny_tokens: Tokens) -> Backend:
-    return Backend(queue, Adapters(), aliases, tiny_tokens, "m", "e", context=60, default_tokens=6, largest_score=100)
+def backend(queue: Queue, aliases: Aliases, tiny_tokens: Tokens, tiny_forms: Forms) -> Backend:
+    return Backend(
+        *(queue, Adapters(), aliases, tiny_tokens, tiny_forms, "m", "e"),
+        context=60,
+        default_tokens=6,
+        largest_score=100,
+    )
 
 
 def chat(text: str = "hi", **fields: Any) -> ChatRequest:
@@ -255,6 +262,39 @@ async def test_a_streamed_chat_is_the_same_answer_in_parts(backend: Backend) -> 
         assert [part["finish_reason"] for part in own if part["finish_reason"]] == [choice["finish_reason"]]
     assert len({chunk["id"] for chunk in chunks}) == 1
     assert all("usage" not in chunk for chunk in chunks)
+
+
+FRUIT = {
+    "type": "object",
+    "properties": {"fruit": {"enum": ["fig", "plum"]}},
+    "required": ["fruit"],
+    "additionalProperties": False,
+}
+HELD = {"type": "json_schema", "json_schema": {"name": "fruit", "schema": FRUIT, "strict": True}}
+
+
+async def test_an_answer_is_held_to_the_schema_of_its_request(backend: Backend) -> None:
+    request = chat(response_format=HELD, max_tokens=20, n=3, seed=1)
+    answer = await backend.chat(request)
+    for choice in answer["choices"]:
+        assert json.loads(choice["message"]["content"])["fruit"] in ("fig", "plum")
+        assert choice["finish_reason"] == "stop"
+    chunks = await chunks_of(await backend.stream_chat(request))
+    for index, choice in enumerate(answer["choices"]):
+        parts = [one for chunk in chunks for one in chunk["choices"] if one["index"] == index]
+        assert "".join(part["delta"].get("content", "") for part in parts) == choice["message"]["content"]
+
+
+async def test_an_answer_may_be_asked_to_be_some_json_object(backend: Backend) -> None:
+    answer = await backend.chat(chat(response_format={"type": "json_object"}, max_tokens=1))
+    assert answer["choices"][0]["message"]["content"] == "{"
+
+
+async def test_a_schema_that_no_answer_can_be_held_to_is_refused_with_its_reason(backend: Backend) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "set", "schema": {"type": "array", "uniqueItems": True}}}
+    with pytest.raises(BadRequest, match="uniqueItems") as refused:
+        await backend.chat(chat(response_format=wanted))
+    assert refused.value.param == "response_format"
 
 
 async def test_a_streamed_completion_is_the_same_answer_in_parts(backend: Backend) -> None:

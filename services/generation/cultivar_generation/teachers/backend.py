@@ -1,10 +1,10 @@
 """From requests to pieces of work and back; knows the protocol and the engine, neither HTTP nor Ray."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cultivar_artifacts.store import is_alias, is_digest, is_project
 
@@ -13,6 +13,7 @@ from cultivar_generation.teachers.chunks import chat_chunks, completion_chunks
 from cultivar_generation.teachers.engine import LaneKey
 from cultivar_generation.teachers.errors import BadRequest, EngineFailed, TeacherError, TooLarge, UnknownModel
 from cultivar_generation.teachers.events import Stream
+from cultivar_generation.teachers.forms import Form, Forms, FormUnsupported
 from cultivar_generation.teachers.growing import Growing, Piece
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from cultivar_generation.teachers.tokens import ChatUnsupported, Encoded, Tokens
@@ -59,6 +60,7 @@ class Backend:
         adapters: Adapters,
         aliases: Aliases,
         tokens: Tokens,
+        forms: Forms,
         text_model: str,
         embedding_model: str,
         context: int,
@@ -69,6 +71,7 @@ class Backend:
         self._adapters = adapters
         self._aliases = aliases
         self._tokens = tokens
+        self._forms = forms
         self._text_model = text_model
         self._embedding_model = embedding_model
         self._context = context
@@ -106,7 +109,14 @@ class Backend:
             raise BadRequest(str(error), param="messages") from error
         room = self._room([prompt], request.most_tokens or 1)
         most = request.most_tokens or min(room, self._default_tokens)
-        return prompt, _generations([prompt], request, most, request.top)
+        form = await asyncio.to_thread(self._form, request.schema_of_answer)
+        return prompt, _generations([prompt], request, most, request.top, form)
+
+    def _form(self, schema: Mapping[str, Any] | None) -> Form | None:
+        try:
+            return None if schema is None else self._forms.of(schema)
+        except FormUnsupported as error:
+            raise BadRequest(f"answers cannot be held to this schema: {error}", param="response_format") from error
 
     def _started(
         self, held: AsyncExitStack, adapter: str | None, works: Sequence[GenerateWork]
@@ -254,12 +264,17 @@ class Backend:
 
 
 def _generations(
-    prompts: Sequence[tuple[int, ...]], request: ChatRequest | CompletionRequest, most: int, top: int | None
+    prompts: Sequence[tuple[int, ...]],
+    request: ChatRequest | CompletionRequest,
+    most: int,
+    top: int | None,
+    form: Form | None = None,
 ) -> list[GenerateWork]:
     return [
         GenerateWork(
             prompt,
             SamplingRules(request.temperature, request.top_p, most, request.stops, request.seed, choice, top),
+            form,
         )
         for prompt in prompts
         for choice in range(request.n)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from cultivar_generation.teachers.decoder import NOTHING, Decoder, TreeReader
+from cultivar_generation.teachers.errors import BadRequest
 from cultivar_generation.teachers.keys_values import RowMemory
 from cultivar_generation.teachers.prompt_tree import Run
 from cultivar_generation.teachers.sampling import Sampler, choose, sampler_for
@@ -38,14 +39,17 @@ class _Row:
     ends: frozenset[int]
     choices: list[TokenChoice] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+    taken: int = 0
 
     def take(self, choice: TokenChoice) -> str:
         """Takes the next token; returns why the answer is finished, or nothing."""
+        self.taken += 1
         if choice.token in self.ends:
             return "stop"
         self.choices.append(choice)
         self.tokens.append(choice.token)
-        if self.stops.reached(self.tokens):
+        whole = self.sampler.form is not None and self.sampler.form.take(choice.token)
+        if whole or self.stops.reached(self.tokens):
             return "stop"
         if len(self.tokens) >= self.work.rules.max_tokens:
             return "length"
@@ -117,7 +121,8 @@ class GenerationLane:
 
     def _new_row(self, work: GenerateWork) -> _Row:
         stops = StopFinder(self._tokens, work.rules.stop)
-        return _Row(work, sampler_for(work.rules), stops, self._tokens.ends)
+        sampler = sampler_for(work.rules, work.form.fresh() if work.form else None)
+        return _Row(work, sampler, stops, self._tokens.ends)
 
     def _read(self) -> None:
         assert self._reader is not None
@@ -156,6 +161,8 @@ class GenerationLane:
         self._rows.pop()
 
     def _finish(self, row: _Row, reason: str) -> None:
+        if row.sampler.form is not None and row.sampler.form.failed:
+            row.work.fail(BadRequest("the schema is too complex to hold an answer to", param="response_format"))
+            return
         text = self._tokens.decode(row.tokens)
-        ended_itself = reason == "stop" and not row.stops.reached(row.tokens)
-        row.work.finish(Made(row.stops.cut(text), reason, tuple(row.choices), len(row.tokens) + ended_itself))
+        row.work.finish(Made(row.stops.cut(text), reason, tuple(row.choices), row.taken))

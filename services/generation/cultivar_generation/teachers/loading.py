@@ -26,6 +26,7 @@ from cultivar_generation.teachers.backend import Backend
 from cultivar_generation.teachers.decoder import Decoder, require_supported
 from cultivar_generation.teachers.embedding_lane import Embedder, EmbeddingLane
 from cultivar_generation.teachers.engine import Engine, Lane, LaneKey, QueueLimits
+from cultivar_generation.teachers.forms import Forms
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
 from cultivar_generation.teachers.origins import find_model
 from cultivar_generation.teachers.scoring_lane import ScoringLane
@@ -52,7 +53,7 @@ def load(settings: TeacherSettings) -> Loaded:
     Raises `WeightsUnavailable`, `WeightsUnsafe`, `UnsupportedModel`.
     """
     torch.set_num_threads(settings.threads)
-    model, decoder, tokens = _text_model(settings)
+    model, decoder, tokens, forms = _text_model(settings)
     limits = Limits(settings.rows, settings.row_tokens, settings.run_tokens)
     switch = AdapterSwitch(model)
 
@@ -71,12 +72,12 @@ def load(settings: TeacherSettings) -> Loaded:
     shelf = AdapterShelf(engine, switch, lambda: _store(settings), settings.adapters)
     aliases = AliasBook(lambda: _store(settings), settings.served_name, settings.alias_seconds)
     context = min(settings.context, decoder.context, settings.row_tokens)
-    backend = Backend(engine, shelf, aliases, tokens, settings.served_name, settings.embedding_model, context)
+    backend = Backend(engine, shelf, aliases, tokens, forms, settings.served_name, settings.embedding_model, context)
     engine.start()
     return Loaded(engine, backend)
 
 
-def _text_model(settings: TeacherSettings) -> "tuple[PreTrainedModel, Decoder, Tokens]":
+def _text_model(settings: TeacherSettings) -> "tuple[PreTrainedModel, Decoder, Tokens, Forms]":
     cuda = torch.cuda.is_available()
     safe = choose_dtype(_cache(settings))
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if cuda else safe
@@ -86,7 +87,9 @@ def _text_model(settings: TeacherSettings) -> "tuple[PreTrainedModel, Decoder, T
         model = model.to("cuda")
     decoder = Decoder(model)
     require_supported(decoder)
-    return model, decoder, Tokens(load_tokenizer(folder), _ends(model))
+    tokenizer = load_tokenizer(folder)
+    tokens = Tokens(tokenizer, _ends(model))
+    return model, decoder, tokens, Forms(tokenizer, tokens.ends)
 
 
 def _cache(settings: TeacherSettings) -> Path:

@@ -1,6 +1,6 @@
 """The bodies of requests, as the OpenAI protocol has them; what is not supported is refused, never passed over."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -19,6 +19,7 @@ _FORMS = {
     "prompt": f"give a text, tokens, or a list of up to {MOST_PROMPTS} of either, none of them empty",
     "stop": "give a text of up to 256 characters, or up to 16 of them, none of them empty",
     "input": f"give a text, or a list of up to {MOST_TEXTS} texts",
+    "response_format": "give type text, json_object, or json_schema with json_schema: {name, schema}",
 }
 """What to say of fields that can have several forms: pydantic would tell what each of them misses."""
 
@@ -96,9 +97,51 @@ class ChatMessage(BaseModel):
 
 
 class PlainFormat(BaseModel):
-    """The only form of answers that is supported."""
+    """Answers in any form."""
 
     type: Literal["text"]
+
+    @property
+    def held_to(self) -> None:
+        """No schema."""
+        return None
+
+
+class ObjectFormat(BaseModel):
+    """Answers that are some JSON object."""
+
+    type: Literal["json_object"]
+
+    @property
+    def held_to(self) -> dict[str, Any]:
+        """The schema of any object."""
+        return {"type": "object"}
+
+
+class NamedSchema(BaseModel):
+    """A JSON schema; answers are held to it whether `strict` is said or not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=64)]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class SchemaFormat(BaseModel):
+    """Answers that are JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+    @property
+    def held_to(self) -> dict[str, Any]:
+        """The schema."""
+        return self.json_schema.schema_
+
+
+Format = Annotated[PlainFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
 
 
 class ChatRequest(_Sampled):
@@ -109,12 +152,17 @@ class ChatRequest(_Sampled):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: PlainFormat | None = None
+    response_format: Format | None = None
 
     @property
     def most_tokens(self) -> int | None:
         """The most tokens of an answer, if the request says."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """The JSON schema that the answer is held to, if it is."""
+        return self.response_format.held_to if self.response_format else None
 
     @property
     def top(self) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from cultivar_generation.teachers.forms import Form, limited
 from cultivar_generation.teachers.work import SamplingRules, TokenChoice
 
 
@@ -16,30 +17,33 @@ class Sampler:
 
     temperature: 0 takes the likeliest token. top_p: above 0, to 1. top: how many likeliest tokens to report; None
     reports no log-probabilities. draws: the row's own random numbers, so that an answer depends on its seed and not
-    on who shares the batch (but for the last bits of a matrix product, which do depend on the batch's shape).
+    on who shares the batch (but for the last bits of a matrix product, which do depend on the batch's shape). form:
+    what the answer is held to, if it is; log-probabilities are the model's own all the same.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top: int | None = None
     draws: random.Random = field(default_factory=random.Random)
+    form: Form | None = None
 
 
-def sampler_for(rules: SamplingRules) -> Sampler:
+def sampler_for(rules: SamplingRules, form: Form | None = None) -> Sampler:
     """Makes the sampler of one choice of a request; without a seed its random numbers never repeat."""
     draws = random.Random() if rules.seed is None else random.Random(f"{rules.seed}/{rules.choice}")
-    return Sampler(rules.temperature, rules.top_p, rules.top, draws)
+    return Sampler(rules.temperature, rules.top_p, rules.top, draws, form)
 
 
 def choose(logits: Tensor, samplers: Sequence[Sampler]) -> list[TokenChoice]:
     """Chooses one token for each row of logits (rows, vocabulary, float32)."""
-    tokens: Tensor = logits.argmax(-1)
+    allowed = limited(logits, [sampler.form for sampler in samplers])
+    tokens: Tensor = allowed.argmax(-1)
     drawing = [row for row, sampler in enumerate(samplers) if sampler.temperature > 0]
     if len(drawing) == len(samplers):
-        tokens = _drawn(_weights(logits, tokens, samplers), samplers)
+        tokens = _drawn(_weights(allowed, tokens, samplers), samplers)
     elif drawing:
         some = [samplers[row] for row in drawing]
-        tokens[drawing] = _drawn(_weights(logits[drawing], tokens[drawing], some), some)
+        tokens[drawing] = _drawn(_weights(allowed[drawing], tokens[drawing], some), some)
     return report(logits, tokens, [sampler.top for sampler in samplers])
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from cultivar_generation.teachers.forms import Form
 
 T = TypeVar("T")
 
@@ -94,12 +97,13 @@ class Work(Generic[T]):
 class GenerateWork(Work[Made]):
     """One choice to generate after a prompt of tokens.
 
-    told: is called in the engine's thread with each token but the last, for who wants the answer as it grows; it must
-    neither block nor raise.
+    form: what the answer is held to, None for an answer in any form. told: is called in the engine's thread with each
+    token but the last, for who wants the answer as it grows; it must neither block nor raise.
     """
 
     prompt: tuple[int, ...]
     rules: SamplingRules
+    form: "Form | None" = None
     told: Callable[[TokenChoice], None] | None = None
 
     @property
