@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from cultivar_models import readiness
 from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
+from cultivar_models.pace import Pace
 from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
 from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
 from cultivar_models.retry import RetryPolicy
@@ -16,12 +17,14 @@ from cultivar_models.slots import Slots
 from cultivar_models.transport import Transport
 
 MOST_TEXTS = 64
+_CHARACTERS_A_TOKEN = 4
 
 
 class ModelClient:
     """Asks one model of an OpenAI-compatible server; an async context manager, for one event loop.
 
     concurrency: requests under way at once, at most; a call that waits to be tried again holds none of them.
+    requests_per_minute: how many are sent in a minute, evenly, at most; 0 is no bound.
     timeout_s: seconds for one try. retries, deadline_s: tries after the first, and seconds for all together.
     policy: gives all of that and the pauses, in place of retries and deadline_s.
     recorder: asked before each call, and given each answer. With one, calls that are alike in request and `call` id
@@ -36,6 +39,7 @@ class ModelClient:
         endpoint: Endpoint,
         *,
         concurrency: int = 64,
+        requests_per_minute: float = 0.0,
         timeout_s: float = 120.0,
         retries: int = 8,
         deadline_s: float = 600.0,
@@ -46,15 +50,17 @@ class ModelClient:
         self.endpoint = endpoint
         self.slots = Slots(concurrency)
         self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
-        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s, guard)
+        pace = Pace(requests_per_minute)
+        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s, guard, pace)
         self._recorder = recorder
         self._turns = Turns()
         self._recorded = TokenUsage()
+        self._guessed = TokenUsage()
 
     @property
     def usage(self) -> TokenUsage:
         """All that this client's calls cost, those that failed or were cancelled among them."""
-        return self._transport.usage + self._recorded
+        return self._transport.usage + self._recorded + self._guessed
 
     @property
     def pausing(self) -> int:
@@ -78,6 +84,11 @@ class ModelClient:
         await readiness.wait_ready(self._transport, self.endpoint, timeout_s, listed)
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The sampling fields that the server turned out to refuse, so that it samples there as it likes."""
+        return self._transport.dialect.left_out
+
+    @property
     def silent_since(self) -> str:
         """Since when the server has answered nobody, empty where it does answer."""
         return self._transport.silent_since
@@ -98,12 +109,14 @@ class ModelClient:
         """
         body = {"model": self.endpoint.model, "messages": list(messages), **sampling.fields()}
         more = partial(_formed, schema) if schema is not None else None
-        return _answer(*await self._ask("/chat/completions", body, read_chat, call, more))
+        read, asked = partial(read_chat, stops=sampling.stop), sum(len(one["content"]) for one in messages)
+        return _answer(*await self._ask("/chat/completions", body, read, call, more, asked))
 
     async def complete(self, prompt: str, sampling: Sampling, *, call: str = "") -> Answer:
         """Returns how the model goes on with a text; that may be empty."""
         body = {"model": self.endpoint.model, "prompt": prompt, **sampling.fields()}
-        return _answer(*await self._ask("/completions", body, read_completion, call))
+        read = partial(read_completion, stops=sampling.stop)
+        return _answer(*await self._ask("/completions", body, read, call, asked=len(prompt)))
 
     async def score(self, pairs: Sequence[Pair], *, call: str = "") -> list[Score]:
         """Returns for each (prefix, continuation) how likely the model finds the continuation after the prefix.
@@ -153,9 +166,11 @@ class ModelClient:
         read: Callable[[dict[str, Any]], Any],
         call: str,
         more: Callable[[], Mapping[str, Any]] | None = None,
+        asked: int = 0,
     ) -> tuple[Any, TokenUsage]:
+        """Returns what a call gave, recorded or now; asked: the characters of its prompt, where it gives texts."""
         if self._recorder is None:
-            return await self._transport.ask(path, body, read, more)
+            return await self._counted(path, body, read, more, asked)
         key = call_key(path, body, call)
         async with self._turns.of(key):
             record = await self._recorder.get(key)
@@ -163,9 +178,26 @@ class ModelClient:
                 value, usage = from_record(record)
                 self._recorded += usage
                 return value, usage
-            value, usage = await self._transport.ask(path, body, read, more)
+            value, usage = await self._counted(path, body, read, more, asked)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
+
+    async def _counted(
+        self,
+        path: str,
+        body: dict[str, Any],
+        read: Callable[[dict[str, Any]], Any],
+        more: Callable[[], Mapping[str, Any]] | None,
+        asked: int,
+    ) -> tuple[Any, TokenUsage]:
+        value, usage = await self._transport.ask(path, body, read, more)
+        if not asked or usage.prompt_tokens or usage.completion_tokens:
+            return value, usage
+        # A budget must end even with a server that does not count.
+        said = sum(len(choice[0]) for choice in value)
+        guess = TokenUsage(-(-asked // _CHARACTERS_A_TOKEN), -(-said // _CHARACTERS_A_TOKEN), uncounted_calls=1)
+        self._guessed += guess
+        return value, usage + guess
 
 
 def _formed(schema: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any]:

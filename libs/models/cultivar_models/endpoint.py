@@ -1,18 +1,26 @@
 """What a model call says: where it goes, how the model shall choose its words, what came back and what it cost."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+_WHOLE = ("", "stop", "eos", "eos_token", "stop_sequence", "end_turn")
+_SECRET = re.compile(r"key|token|secret|password|signature|^sig$|^code$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Names one model of one OpenAI-compatible server.
 
-    url: `http://` or `https://`, ends before `/chat/completions`, so as a rule with `/v1`.
-    api_key: sent as a bearer token; never shown in a repr, a log or an error.
+    url: `http://` or `https://`, ends before `/chat/completions`, so as a rule with `/v1`; a query that is no secret,
+    such as `?api-version=…`, may follow.
+    api_key: sent as a bearer token; never shown in a repr, a log or an error. headers: further ones, not shown either.
     proxy: `http://host:port` of the HTTP proxy that stands before it; empty for none. ca_file: the CA that signed its
     certificate, in PEM; empty for the system's.
-    Raises ValueError for another scheme, for a user or password inside the URL, and for an empty model name.
+    fields: what each request has besides, in place of the client's own fields; one that is None is left out.
+    Raises ValueError for another scheme, for a user, password or key inside the URL, and for an empty model name.
     """
 
     url: str
@@ -20,6 +28,8 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     proxy: str = ""
     ca_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -27,11 +37,16 @@ class Endpoint:
             raise ValueError(
                 "the endpoint's url must begin with http:// or https:// and name a host, as in http://host/v1"
             )
-        if "@" in parts.netloc or parts.query:
-            raise ValueError("the endpoint's url must hold no user, password or query; give the key as api_key")
+        if "@" in parts.netloc or parts.fragment or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query)):
+            raise ValueError("the endpoint's url must hold no user, password or key; give the key as api_key")
         if not self.model:
             raise ValueError("the endpoint's model is empty; name one that its /models lists")
-        object.__setattr__(self, "url", self.url.rstrip("/"))
+        object.__setattr__(self, "url", parts._replace(path=parts.path.rstrip("/")).geturl())
+
+    def at(self, path: str) -> str:
+        """Returns the URL of one of the protocol's paths, such as `/models`."""
+        parts = urlsplit(self.url)
+        return parts._replace(path=parts.path + path).geturl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +93,10 @@ class Sampling:
 class TokenUsage:
     """Counts what calls cost; two are added with `+`, and what came after another is found with `-`.
 
-    prompt_tokens, completion_tokens: as the server counted them, 0 where it did not. Those of an answer that comes from
-    the recorder count again, so that a run that goes on after a kill counts each answer of a range once.
+    prompt_tokens, completion_tokens: as the server counted them, else a quarter of the characters. Those of an answer
+    from the recorder count again, so that a run that goes on after a kill counts each answer of a range once.
     calls: requests sent. failed_calls: those of them that gave no usable answer. cached_calls: answers that the
-    recorder had, for which nothing was sent.
+    recorder had, for which nothing was sent. uncounted_calls: answers whose tokens the server did not count.
     """
 
     prompt_tokens: int = 0
@@ -89,6 +104,7 @@ class TokenUsage:
     calls: int = 0
     cached_calls: int = 0
     failed_calls: int = 0
+    uncounted_calls: int = 0
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(
@@ -97,6 +113,7 @@ class TokenUsage:
             self.calls + other.calls,
             self.cached_calls + other.cached_calls,
             self.failed_calls + other.failed_calls,
+            self.uncounted_calls + other.uncounted_calls,
         )
 
     def __sub__(self, other: "TokenUsage") -> "TokenUsage":
@@ -106,6 +123,7 @@ class TokenUsage:
             self.calls - other.calls,
             self.cached_calls - other.cached_calls,
             self.failed_calls - other.failed_calls,
+            self.uncounted_calls - other.uncounted_calls,
         )
 
     def counts(self) -> dict[str, int]:
@@ -132,6 +150,11 @@ class Answer:
     def texts(self) -> tuple[str, ...]:
         """All choices, the first one first."""
         return (self.text, *self.more)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended before the model had said all: at max_tokens, by a content filter, by an error."""
+        return self.finish_reason not in _WHOLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ async def wait_ready(transport: Transport, endpoint: Endpoint, timeout_s: float,
 
     Where it need not be `listed`, an answer of a server that is not on its way up (502 to 504) is enough.
     An adapter (`base:adapter`) is loaded when it is first asked for, so its base model is enough.
-    Raises ModelUnavailable after timeout_s, in words, and ModelRejected at once for a key that is refused.
+    Raises ModelUnavailable after timeout_s, in words, and ModelRejected at once for a key that is refused; a key may be
+    good for answers and not for the list, which is no matter where the model need not be listed.
     """
     ends = time.monotonic() + timeout_s
     while True:
@@ -38,7 +39,7 @@ async def wait_ready(transport: Transport, endpoint: Endpoint, timeout_s: float,
 async def _why_not(transport: Transport, endpoint: Endpoint, timeout_s: float, listed: bool) -> str | None:
     try:
         status, body = await transport.get("/models", timeout_s)
-        if status in (401, 403):
+        if status == 401 or (status == 403 and listed):
             raise rejected(endpoint.url, endpoint.model, status, "", TokenUsage(calls=1, failed_calls=1))
         if not listed and status not in _NOT_UP:
             return None
@@ -50,7 +51,7 @@ async def _why_not(transport: Transport, endpoint: Endpoint, timeout_s: float, l
 
 
 def _missing(model: str, served: list[Any]) -> str | None:
-    if model in served or model.partition(":")[0] in served:
+    if model in served or model.rpartition(":")[0] in served:
         return None
     shown = ", ".join(served[:_SHOWN]) or "no model"
     return f"serves {shown}{', …' if len(served) > _SHOWN else ''}, but not {model}; name one of these or load it"

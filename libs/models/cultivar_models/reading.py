@@ -5,31 +5,48 @@ from collections.abc import Sequence
 from typing import Any
 
 from cultivar_models.endpoint import TokenUsage
+from cultivar_models.wording import before_stop, storable, without_thoughts
 
 _LONGEST_NAME = 512
+_WITHHELD = "content_filter"
+_NO_ROOM = (
+    "its answer was cut at max_tokens before the first word: give it more, for a model that thinks first needs room"
+)
 
 
 class BadAnswer(Exception):
-    """Says in words how an answer breaks the protocol; never leaves this package."""
+    """Says in words what is wrong with an answer; never leaves this package.
 
-
-def read_chat(body: dict[str, Any]) -> list[list[str]]:
-    """Returns `[text, finish_reason]` for each choice of a chat answer; an answer without a word is a bad one.
-
-    A third part is the model that the answer says it is of, where it says one.
+    final: whether the same question would bring the same, so that it is not paid for again.
     """
-    choices = [[_chat_text(choice), _finish(choice), *_model(body)] for choice in _listed(body, "choices")]
+
+    def __init__(self, said: str, final: bool = False) -> None:
+        super().__init__(said)
+        self.final = final
+
+
+def read_chat(body: dict[str, Any], stops: Sequence[str] = ()) -> list[list[str]]:
+    """Returns `[text, finish_reason]` for each choice of a chat answer, its thoughts left out.
+
+    An answer without a word is a bad one. A third part is the model that the answer says it is of, where it says one.
+    stops: what the text is to end before, whether the server has seen to that or not.
+    """
+    listed = _listed(body, "choices")
+    choices = [[before_stop(_chat_text(choice), stops), _finish(choice), *_model(body)] for choice in listed]
     if not choices[0][0].strip():
-        raise BadAnswer("the first choice has no text")
+        raise _silent(listed[0])
     return choices
 
 
-def read_completion(body: dict[str, Any]) -> list[list[str]]:
+def read_completion(body: dict[str, Any], stops: Sequence[str] = ()) -> list[list[str]]:
     """Returns `[text, finish_reason]` for each choice of a completion, and the model as `read_chat` does.
 
     An empty text is an answer here: the model may stop at once.
     """
-    return [[_text(choice.get("text")), _finish(choice), *_model(body)] for choice in _listed(body, "choices")]
+    return [
+        [before_stop(_text(choice.get("text")), stops), _finish(choice), *_model(body)]
+        for choice in _listed(body, "choices")
+    ]
 
 
 def read_scores(body: dict[str, Any], prefixes: Sequence[int]) -> list[list[float]]:
@@ -81,14 +98,35 @@ def _listed(body: dict[str, Any], field: str, count: int | None = None) -> list[
 
 
 def _chat_text(choice: dict[str, Any]) -> str:
+    content = _message(choice).get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return without_thoughts(_text("" if content is None else content))
+
+
+def _silent(choice: dict[str, Any]) -> BadAnswer:
+    """Says why a chat answer has no word."""
+    if _finish(choice) == "length":
+        return BadAnswer(_NO_ROOM, final=True)
+    if _finish(choice) == _WITHHELD:
+        return BadAnswer("its answer was withheld by the server's content filter", final=True)
+    if _message(choice).get("refusal"):
+        return BadAnswer("its answer is a refusal", final=True)
+    return BadAnswer("the first choice has no text")
+
+
+def _message(choice: dict[str, Any]) -> dict[str, Any]:
     message = choice.get("message")
-    return _text(message.get("content") if isinstance(message, dict) else None)
+    if not isinstance(message, dict):
+        raise BadAnswer("a choice has no message")
+    return message
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise BadAnswer("a choice has no text")
-    return value
+    return storable(value)
 
 
 def _model(body: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """When a failed request is tried again, and how long that waits."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,12 @@ class RetryPolicy:
         if retry_after is None:
             return pause
         return max(pause, retry_after * (1 + spread / 10))
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Reads when to come back from the headers of an answer, in seconds: `Retry-After`, or `retry-after-ms`."""
+    exact = retry_after_seconds(headers.get("retry-after-ms"))
+    return retry_after_seconds(headers.get("Retry-After")) if exact is None else exact / 1000
 
 
 def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:

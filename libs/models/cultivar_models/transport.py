@@ -13,19 +13,21 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from cultivar_models.circuit import Circuit
+from cultivar_models.dialect import Dialect, of_schema
 from cultivar_models.endpoint import Endpoint, TokenUsage
-from cultivar_models.errors import ModelAnswerInvalid, ModelUnavailable, rejected
+from cultivar_models.errors import ModelAnswerInvalid, ModelRejected, ModelUnavailable, rejected
+from cultivar_models.pace import Pace
 from cultivar_models.reading import BadAnswer, read_usage
-from cultivar_models.retry import RetryPolicy, retry_after_seconds
+from cultivar_models.retry import RetryPolicy, retry_after_of
 from cultivar_models.slots import Slots
 
 T = TypeVar("T")
-Payload = bytes | Callable[[], bytes]
+Body = Callable[[], Mapping[str, Any]]
 
 MOST_BYTES = 32 * 1024 * 1024
 _TOO_MANY = (429, 503)
 _TRY_AGAIN = (408, 425, 429)
-_OF_SCHEMA = (b"response_format", b"json_schema")
+_NOT_UNDERSTOOD = (400, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class _Failure:
     retry_after: float | None = None
     invalid: bool = False
     asked: bool = False
+    too_many: bool = False
+    final: bool = False
 
 
 class _Tries:
@@ -46,7 +50,7 @@ class _Tries:
         self.usage = TokenUsage()
         self.ends = float("inf")
         self.failures = 0
-        self.asked = 0
+        self.free = 0
         self.invalid = 0
 
     def start(self, now: float) -> None:
@@ -58,12 +62,15 @@ class _Tries:
         """Returns the seconds until the next try, or raises the call's error when there shall be none.
 
         since: when the server last began to answer nobody, empty where it answers others. A try that was to find out
-        whether it is back is not counted against the call.
+        whether it is back is not counted against the call, nor one that was refused because there are too many: a quota
+        of a minute is waited for as long as the deadline lets it.
         """
         self.failures += 1
-        self.asked += failure.asked
+        self.free += failure.asked or failure.too_many
         self.invalid += failure.invalid
         self.usage += TokenUsage(failed_calls=1)
+        if failure.final:
+            raise ModelAnswerInvalid(f"{named} gave no answer that can be used: {failure.reason}", self.usage)
         if failure.invalid and self.invalid > self.policy.invalid_retries:
             raise ModelAnswerInvalid(
                 f"{named} answered {self.invalid} times outside the protocol, the last time so: {failure.reason}. "
@@ -72,7 +79,7 @@ class _Tries:
             )
         pause = self.policy.wait(self.failures, failure.retry_after)
         tries = "try" if self.failures == 1 else "tries"
-        if self.failures - self.asked > self.policy.retries or now + pause >= self.ends:
+        if self.failures - self.free > self.policy.retries or now + pause >= self.ends:
             others = f" and has answered nobody since {since}" if since else ""
             raise ModelUnavailable(
                 f"{named} gave no answer in {self.failures} {tries}; the last time it {failure.reason}{others}. "
@@ -92,8 +99,11 @@ class Transport:
         policy: RetryPolicy,
         timeout_s: float,
         guard: Callable[[], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._pace = pace or Pace()
+        self.dialect = Dialect(endpoint.fields)
         self._slots = slots
         self._policy = policy
         self._circuit = Circuit(policy.deadline_s)
@@ -117,6 +127,7 @@ class Transport:
         headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         if self._endpoint.api_key:
             headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        headers.update(self._endpoint.headers)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._trust),
             proxy=self._endpoint.proxy or None,
@@ -145,11 +156,10 @@ class Transport:
         more: gives further fields of the body; asked for each try when it is sent.
         Raises ModelUnavailable, ModelRejected or ModelAnswerInvalid.
         """
-        payload = json.dumps(body).encode() if more is None else lambda: json.dumps({**body, **more()}).encode()
         tries = _Tries(self._policy)
         try:
             while True:
-                found = await self._try_once(path, payload, read, tries)
+                found = await self._try_once(path, lambda: {**body, **(more() if more else {})}, read, tries)
                 if not isinstance(found, _Failure):
                     return found
                 pause = tries.pause(found, asyncio.get_running_loop().time(), self._named, self._circuit.silent_since)
@@ -174,18 +184,18 @@ class Transport:
                 return response.status, None
 
     async def _try_once(
-        self, path: str, payload: Payload, read: Callable[[dict[str, Any]], T], tries: _Tries
+        self, path: str, body: Body, read: Callable[[dict[str, Any]], T], tries: _Tries
     ) -> tuple[T, TokenUsage] | _Failure:
         epoch = await self._slots.take(again=tries.failures > 0)
         asks = False
         try:
+            await self._pace.turn()
             tries.start(asyncio.get_running_loop().time())
             if self._circuit.open:
                 asks = await self._turn(tries)
             if self._guard is not None:
                 self._guard()
-            tries.usage += TokenUsage(calls=1)
-            return await self._sent(path, payload, read, tries, epoch, asks)
+            return await self._sent(path, body, read, tries, epoch, asks)
         except BaseException:
             if asks:
                 self._circuit.abandoned()
@@ -207,17 +217,16 @@ class Transport:
     async def _sent(
         self,
         path: str,
-        payload: Payload,
+        body: Body,
         read: Callable[[dict[str, Any]], T],
         tries: _Tries,
         epoch: int,
         asks: bool,
     ) -> tuple[T, TokenUsage] | _Failure:
-        payload = payload if isinstance(payload, bytes) else payload()
         clock = asyncio.get_running_loop().time
         sent = clock()
         try:
-            status, retry_after, body = await self._send(path, payload, min(self._timeout_s, tries.ends - sent))
+            status, retry_after, answer = await self._send(path, body, tries)
         except BadAnswer as error:
             self._answered()
             return _Failure(str(error), invalid=True)
@@ -231,14 +240,36 @@ class Transport:
             return self._failed(f"answered with status {status}", asks, retry_after)
         self._answered()
         if status in _TRY_AGAIN:
-            return _Failure(f"answered with status {status}", retry_after)
+            return _Failure(f"answered with status {status}", retry_after, too_many=status == 429)
         if status >= 300:
-            tries.usage += TokenUsage(failed_calls=1)
-            refusal = rejected(self._endpoint.url, self._endpoint.model, status, _error_code(body), tries.usage)
-            refusal.of_schema = any(word in body for word in _OF_SCHEMA)
-            raise refusal
+            raise self._rejected(status, answer, tries)
         self._slots.served(epoch, clock() - sent)
-        return _read(body, read, tries)
+        return self._read(answer, read, tries)
+
+    def _read(
+        self, answer: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries
+    ) -> tuple[T, TokenUsage] | _Failure:
+        try:
+            body = json.loads(answer)
+            if not isinstance(body, dict):
+                raise BadAnswer("its answer is not a JSON object")
+            status = _error_within(body)
+            if status in _TRY_AGAIN or status >= 500:
+                return _Failure(f"answered with the error {status}", too_many=status == 429)
+            if status:
+                raise self._rejected(status, answer, tries)
+            tries.usage += read_usage(body)
+            return read(body), tries.usage
+        except BadAnswer as bad:
+            return _Failure(str(bad), invalid=True, final=bad.final)
+        except (ValueError, RecursionError):
+            return _Failure("its answer is not JSON", invalid=True)
+
+    def _rejected(self, status: int, answer: bytes, tries: _Tries) -> ModelRejected:
+        tries.usage += TokenUsage(failed_calls=1)
+        refusal = rejected(self._endpoint.url, self._endpoint.model, status, _error_code(answer), tries.usage)
+        refusal.of_schema = of_schema(answer)
+        return refusal
 
     def _failed(self, reason: str, asks: bool, retry_after: float | None = None) -> _Failure:
         self._last_reason = reason
@@ -249,11 +280,23 @@ class Transport:
         if self._circuit.answered():
             self._slots.recovered()
 
-    async def _send(self, path: str, payload: bytes, timeout_s: float) -> tuple[int, float | None, bytes]:
-        timeout = aiohttp.ClientTimeout(total=max(0.001, timeout_s))
+    async def _send(self, path: str, body: Body, tries: _Tries) -> tuple[int, float | None, bytes]:
+        """Sends a request, again where it has a field that is refused; returns status, Retry-After and body."""
+        while True:
+            spoken = self.dialect.spoken(body())
+            left = tries.ends - asyncio.get_running_loop().time()
+            timeout = aiohttp.ClientTimeout(total=max(0.001, min(self._timeout_s, left)))
+            tries.usage += TokenUsage(calls=1)
+            status, headers, answer = await self._posted(path, json.dumps(spoken).encode(), timeout)
+            if status not in _NOT_UNDERSTOOD or not self.dialect.learn(spoken, answer):
+                return status, retry_after_of(headers), answer
+            tries.usage += TokenUsage(failed_calls=1)
+
+    async def _posted(
+        self, path: str, payload: bytes, timeout: aiohttp.ClientTimeout
+    ) -> tuple[int, Mapping[str, str], bytes]:
         async with self._open().post(self._url(path), data=payload, timeout=timeout, allow_redirects=False) as response:
-            body = await _bounded(response)
-            return response.status, retry_after_seconds(response.headers.get("Retry-After")), body
+            return response.status, response.headers, await _bounded(response)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -262,7 +305,7 @@ class Transport:
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:
-            self._urls[path] = URL(self._endpoint.url + path)
+            self._urls[path] = URL(self._endpoint.at(path))
         return self._urls[path]
 
 
@@ -299,17 +342,13 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _read(body: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries) -> tuple[T, TokenUsage] | _Failure:
-    try:
-        answer = json.loads(body)
-        if not isinstance(answer, dict):
-            raise BadAnswer("its answer is not a JSON object")
-        tries.usage += read_usage(answer)
-        return read(answer), tries.usage
-    except BadAnswer as bad:
-        return _Failure(str(bad), invalid=True)
-    except (ValueError, RecursionError):
-        return _Failure("its answer is not JSON", invalid=True)
+def _error_within(body: Mapping[str, Any]) -> int:
+    """Returns the status of an error that came as an answer, as gateways send it; 0 where it is an answer."""
+    error = body.get("error")
+    if not error or body.get("choices") or body.get("data"):
+        return 0
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def _error_code(body: bytes) -> str:

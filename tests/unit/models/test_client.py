@@ -167,6 +167,60 @@ async def test_the_key_is_sent_and_never_shown() -> None:
     assert "hush" not in repr(endpoint) and "other-key" not in str(caught.value)
 
 
+async def test_headers_and_fields_of_the_endpoint_go_with_each_request() -> None:
+    async with FakeTeacher(needed_header="api-key: hush-hush", refused_fields=("seed",)) as teacher:
+        headers, fields = {"api-key": "hush-hush"}, {"seed": None}
+        endpoint = Endpoint(f"{teacher.url}?api-version=2024-06-01", "fake-teacher", headers=headers, fields=fields)
+        async with ModelClient(endpoint, policy=QUICK) as client:
+            await client.wait_ready(1)
+            assert (await client.chat(user("hello there"), Sampling(seed=5))).usage.calls == 1
+    assert "hush" not in repr(endpoint)
+
+
+async def test_a_field_that_the_server_refuses_is_found_out_once() -> None:
+    async with FakeTeacher(refused_fields=("max_tokens", "temperature")) as teacher, client_of(teacher) as client:
+        first = await client.chat(user("hello there"), SAMPLING)
+        second = await client.chat(user("hello again"), SAMPLING)
+        assert (first.usage.calls, first.usage.failed_calls, second.usage.calls) == (3, 2, 1)
+        assert client.left_out == ("temperature",)
+
+
+async def test_a_model_that_thinks_aloud_is_read_without_its_thoughts() -> None:
+    async with FakeTeacher(thinks="closed") as teacher, client_of(teacher) as client:
+        answer = await client.chat(user("Where is my new card?"), Sampling(stop=("\n\n",)))
+    assert "card" in answer.text.lower() and "user wants" not in answer.text
+
+
+async def test_a_model_that_only_thinks_is_paid_once_and_wants_more_tokens() -> None:
+    async with FakeTeacher(thinks="endless") as teacher, client_of(teacher) as client:
+        with pytest.raises(ModelAnswerInvalid, match="give it more") as caught:
+            await client.chat(user("Where is my new card?"), SAMPLING)
+        assert caught.value.usage.calls == 1 and caught.value.usage.completion_tokens > 0
+
+
+async def test_tokens_that_a_server_does_not_count_are_guessed_by_their_characters() -> None:
+    async with FakeTeacher(counts_tokens=False) as teacher, client_of(teacher) as client:
+        answer = await client.chat(user("x" * 400), SAMPLING)
+        assert answer.usage.prompt_tokens == 100
+        assert answer.usage.completion_tokens == -(-len(answer.text) // 4)
+        assert answer.usage.uncounted_calls == 1
+        assert client.usage == answer.usage
+
+
+async def test_a_quota_of_a_minute_is_waited_for_longer_than_a_failing_server() -> None:
+    policy = RetryPolicy(retries=2, deadline_s=10, first_wait_s=0.02, longest_wait_s=0.02)
+    fields = {"fail_first": 9, "fail_first_as": "too_many", "retry_after_s": 0}
+    async with FakeTeacher(**fields) as teacher, client_of(teacher, policy=policy) as client:
+        assert (await client.chat(user("hello there"), SAMPLING)).usage.calls == 10
+
+
+async def test_no_more_requests_a_minute_are_sent_than_allowed() -> None:
+    async with FakeTeacher() as teacher, client_of(teacher, requests_per_minute=1200) as client:
+        began = time.monotonic()
+        await asyncio.gather(*(client.complete(f"hello {number}", SAMPLING) for number in range(11)))
+        assert time.monotonic() - began >= 0.5
+
+
 async def test_an_unreachable_server_is_unavailable_in_words() -> None:
     async with FakeTeacher() as teacher:
         gone = teacher.url

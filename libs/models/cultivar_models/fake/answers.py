@@ -11,10 +11,12 @@ from typing import Any
 
 from cultivar_models.fake.embedding import embedding
 from cultivar_models.fake.likelihood import Token, tokens
+from cultivar_models.fake.settings import FakeSettings
 from cultivar_models.fake.structured import structured
 from cultivar_models.fake.writing import write
 
 _WORDS_A_TOKEN = 0.75
+THOUGHT = "Okay, the user wants something.\n\nLet me think about what that may be."
 HALF = '{"items": [{"instruction": "half an it'
 
 
@@ -86,6 +88,19 @@ def asked_schema(body: dict[str, Any]) -> dict[str, Any] | None:
     except (KeyError, TypeError):
         return None
     return schema if isinstance(schema, dict) else None
+
+
+def worded(answer: dict[str, Any], settings: FakeSettings) -> dict[str, Any]:
+    """Returns an answer with the thoughts before it and without the usage, as the settings have it."""
+    for choice in answer.get("choices", []) if settings.thinks else ():
+        message = choice.get("message")
+        if message and settings.thinks == "closed":
+            message["content"] = f"<think>\n{THOUGHT}\n</think>\n\n{message['content']}"
+        elif message:
+            message["content"], choice["finish_reason"] = f"<think>\n{THOUGHT}", "length"
+    if not settings.counts_tokens:
+        del answer["usage"]
+    return answer
 
 
 def lied(answer: dict[str, Any]) -> dict[str, Any]:

@@ -100,6 +100,11 @@ class FakeTeacher:
         model = body.get("model")
         if not isinstance(model, str) or not {model, model.partition(":")[0]} & set(self.settings.models):
             return _error(404, "the model is not served; /v1/models lists those that are", "model_not_found")
+        if request.path == "/v1/completions" and not self.settings.completions:
+            return _error(404, "there is nothing here; /v1/chat/completions answers", "not_found")
+        refused = next((name for name in self.settings.refused_fields if name in body), "")
+        if refused:
+            return _error(400, f"Unsupported parameter: '{refused}' is not supported", "unsupported_parameter", refused)
         if body.get("stream"):
             return _error(400, "the fake teacher does not stream; leave stream out", "invalid_request_error")
         if body.get("response_format") and self.settings.structured_output == "refuse":
@@ -113,14 +118,15 @@ class FakeTeacher:
         return longest > 0 and any(len(str(text)) > longest for text in many)
 
     def _may(self, request: web.Request) -> bool:
-        key = self.settings.api_key
-        return not key or request.headers.get("Authorization") == f"Bearer {key}"
+        key, (name, _, value) = self.settings.api_key, self.settings.needed_header.partition(": ")
+        has_key = not key or request.headers.get("Authorization") == f"Bearer {key}"
+        return has_key and (not name or request.headers.get(name) == value)
 
     def _good(self, path: str, body: dict[str, Any], lie: bool) -> tuple[str, web.Response]:
         if self.settings.structured_output == "ignore":
             body.pop("response_format", None)
         try:
-            answer = _ANSWERS[path](body)
+            answer = answers.worded(_ANSWERS[path](body), self.settings)
             return ("lie", web.json_response(answers.lied(answer))) if lie else ("answered", web.json_response(answer))
         except answers.Refused as refused:
             return "refused", _error(400, str(refused), "invalid_request_error")
@@ -167,5 +173,6 @@ def _faulty(fault: str, request: web.Request) -> web.StreamResponse:
     return _error(500, "the fake teacher was told to fail", "server_error")
 
 
-def _error(status: int, message: str, code: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": code, "code": code}}, status=status)
+def _error(status: int, message: str, code: str, param: str | None = None) -> web.Response:
+    error = {"message": message, "type": code, "param": param, "code": code}
+    return web.json_response({"error": error}, status=status)

@@ -35,6 +35,15 @@ class FakeSettings(BaseModel):
         pattern="^(follow|ignore|refuse)$",
         description="What becomes of a response_format: it is followed, ignored, or answered with status 400.",
     )
+    completions: bool = Field(True, description="Whether /completions is served besides chats.")
+    counts_tokens: bool = Field(True, description="Whether answers say their usage.")
+    thinks: str = Field(
+        "",
+        pattern="^(|closed|endless)$",
+        description="Whether a chat's answer begins with thoughts between tags, and whether it comes to their end.",
+    )
+    refused_fields: tuple[str, ...] = Field((), description="Fields of requests that are answered with status 400.")
+    needed_header: str = Field("", description="A header, as `name: value`, without which status 401 is answered.")
     longest_embedded: int = Field(
         0, ge=0, description="A text of more characters is not embedded, but refused with status 400; 0 is no bound."
     )
