@@ -7,29 +7,29 @@ from cultivar_service.engine import Engine
 from cultivar_service.parts import Parts, Service
 from cultivar_service.runs import Runs
 from cultivar_service.serving import main
-from cultivar_service.settings import Settings
 
 from cultivar_generation.preview import Previewer
 from cultivar_generation.runner import GenerationWork
 from cultivar_generation.service import GenerationServicer
+from cultivar_generation.settings import GenerationSettings
 from cultivar_generation.sifting import Sifting
 
 KIND = "generation"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def build(parts: Parts) -> Service:
-    """Builds the service from its parts."""
+async def build(parts: Parts, settings: GenerationSettings | None = None) -> Service:
+    """Builds the service from its parts, with its own settings from the environment unless they are given."""
+    own = settings or GenerationSettings.extending(parts.settings)
     database = await parts.database("generation", MIGRATIONS)
     sifting = Sifting(parts.channel, parts.store)
     work = GenerationWork(database, parts.store, parts.models, sifting)
-    settings = parts.settings
-    engine = Engine(
-        database, {KIND: work}, slots=settings.run_slots, lease_seconds=settings.lease_seconds, retried=(KIND,)
-    )
+    engine = Engine(database, {KIND: work}, slots=own.run_slots, lease_seconds=own.lease_seconds, retried=(KIND,))
     runs = Runs(database, KIND, "generationRuns")
     previewer = Previewer(database, parts.store, parts.models)
-    servicer = GenerationServicer(database, parts.store, runs, engine, previewer, parts.models, sifting)
+    servicer = GenerationServicer(
+        database, parts.store, runs, engine, previewer, parts.models, sifting, own.allowed_credentials
+    )
     return Service(
         name=KIND,
         packages=["cultivar.generation.v1.GenerationService"],
@@ -40,4 +40,4 @@ async def build(parts: Parts) -> Service:
 
 
 if __name__ == "__main__":
-    main(Settings, build)
+    main(GenerationSettings, build)

@@ -41,7 +41,7 @@ STRUCTURED = {
     "never": pb.STRUCTURED_OUTPUT_NEVER,
     "always": pb.STRUCTURED_OUTPUT_ALWAYS,
 }
-APART = ("probe", "structured_output")
+APART = ("probe", "structured_output", "headers", "request_fields")
 """Fields of a teacher that are not the same on the wire."""
 FORMS: Mapping[int, Form] = {pb.PROMPT_FORM_CHAT: "chat", pb.PROMPT_FORM_CONTINUATION: "continuation"}
 
@@ -320,6 +320,7 @@ def decode_teacher(teacher: pb.Teacher) -> TeacherSpec:
     given: dict[str, Any] = {name: getattr(teacher, name) for name in names if getattr(teacher, name)}
     if teacher.HasField("temperature"):
         given["temperature"] = teacher.temperature
+    given |= {"headers": dict(teacher.headers), "request_fields": decode_struct(teacher.request_fields)}
     given["structured_output"] = {number: name for name, number in STRUCTURED.items()}.get(
         teacher.structured_output, "auto"
     )
@@ -337,11 +338,14 @@ def encode_teacher(project: str, teacher_id: str, spec: TeacherSpec, changed: da
         latency_seconds=spec.probe.latency_seconds,
         tokens_per_second=spec.probe.tokens_per_second,
         structured_output=spec.probe.structured_output,
+        chat_only=spec.probe.chat_only,
     )
     return pb.Teacher(
         name=resource_name(project, "teachers", teacher_id),
         **spec.model_dump(mode="json", exclude=set(APART)),
         structured_output=STRUCTURED[spec.structured_output],
+        headers=spec.headers,
+        request_fields=encode_struct(spec.request_fields) if spec.request_fields else None,
         probe=probe,
         update_time=encode_time(changed),
     )

@@ -3,10 +3,11 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cultivar_models import Answer, ModelClient, ModelError, ModelRejected, Sampling
+from cultivar_models import Answer, ModelClient, ModelError, Sampling
 from cultivar_service.errors import CultivarError
 from cultivar_service.parts import Models
 
@@ -17,9 +18,10 @@ READY_SECONDS = 3.0
 PROBE_SECONDS = 90.0
 SPEED_SECONDS = 30.0
 AT_ONCE = 8
-WORDS = Sampling(temperature=0.0, max_tokens=24)
+WORDS = 24
 LIST = "Name three fruits as a numbered list of three lines: 1. 2. 3. Write nothing else."
-LINES = Sampling(temperature=0.0, max_tokens=96)
+LINES = 96
+GOES_ON = "One, two, three, four,"
 SCHEMA = list_schema({"type": "string"})
 PROSE = Sampling(temperature=0.7, max_tokens=64)
 # Marks of turns in the templates of common model families; where an answer holds one, the server applies another's.
@@ -29,12 +31,12 @@ MARKS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 NUMBERED = re.compile(r"^\s*(\d)[.)]\s+\S", re.MULTILINE)
-State = Literal["wrong", "poor"]
+State = Literal["fine", "poor", "wrong"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a probe found: `wrong` makes a teacher unusable, `poor` makes its candidates few."""
+    """What a probe found: `wrong` makes a teacher unusable, `poor` makes its candidates few, `fine` is to be known."""
 
     state: State
     said: str
@@ -44,14 +46,14 @@ async def probe(teacher: TeacherSpec, models: Models) -> Probe:
     """Asks a teacher some ten short questions and says in words what is wrong; never raises for what a teacher does."""
     try:
         async with asyncio.timeout(PROBE_SECONDS), await teacher.client(models, retries=1) as client:
-            return await _questioned(client, teacher.structured_output == "auto")
+            return await _questioned(client, teacher)
     except TimeoutError:
         return Probe(state="wrong", problems=(f"it answered too few questions within {PROBE_SECONDS:.0f} s",))
     except (ModelError, CultivarError) as error:
         return Probe(state="wrong", problems=(str(error),))
 
 
-async def _questioned(client: ModelClient, try_schema: bool) -> Probe:
+async def _questioned(client: ModelClient, teacher: TeacherSpec) -> Probe:
     problems: list[Problem] = []
     try:
         await client.wait_ready(READY_SECONDS)
@@ -59,13 +61,15 @@ async def _questioned(client: ModelClient, try_schema: bool) -> Probe:
         # Some servers list no models and answer all the same; one that does not answer is found out next.
         problems.append(Problem("poor", str(error)))
     began = time.monotonic()
-    ready = await client.chat([{"role": "user", "content": "Reply with the one word: ready"}], WORDS)
+    ready = await client.chat(one_message("Reply with the one word: ready"), _brief(teacher, WORDS))
     latency = time.monotonic() - began
     problems += template_problems(ready)
     problems += word_problems(ready)
-    listed = await client.chat([{"role": "user", "content": LIST}], LINES)
+    listed = await client.chat(one_message(LIST), _brief(teacher, LINES))
     problems += format_problems(listed)
-    schema = try_schema and await follows_schema(client)
+    problems += terms_problems(client.left_out, listed.usage.uncounted_calls > 0)
+    schema = teacher.structured_output == "auto" and await follows_schema(client)
+    chat_only = not await goes_on(client)
     # Last, for many servers go on with answers that nobody waits for any more.
     speed = await _speed(client)
     if not speed:
@@ -77,6 +81,7 @@ async def _questioned(client: ModelClient, try_schema: bool) -> Probe:
         latency_seconds=latency,
         tokens_per_second=speed,
         structured_output=schema,
+        chat_only=chat_only,
     )
 
 
@@ -84,8 +89,7 @@ async def _speed(client: ModelClient) -> float:
     """Returns the tokens a second of a few answers at once; 0 where they took too long."""
 
     async def write(number: int) -> Answer:
-        question = f"Write a short paragraph about the number {number}."
-        return await client.chat([{"role": "user", "content": question}], PROSE)
+        return await client.chat(one_message(f"Write a short paragraph about the number {number}."), PROSE)
 
     began = time.monotonic()
     try:
@@ -96,13 +100,43 @@ async def _speed(client: ModelClient) -> float:
     return sum(answer.usage.completion_tokens for answer in answers) / (time.monotonic() - began)
 
 
+def _brief(teacher: TeacherSpec, tokens: int) -> Sampling:
+    # A model that thinks first needs all that it will have in a run.
+    return Sampling(temperature=0.0, max_tokens=max(tokens, teacher.max_tokens))
+
+
+def one_message(text: str) -> list[dict[str, str]]:
+    """Returns a conversation of one message of a user."""
+    return [{"role": "user", "content": text}]
+
+
 async def follows_schema(client: ModelClient) -> bool:
     """Tells whether an answer is JSON where a JSON schema was given and the question does not ask for JSON."""
     try:
-        answer = await client.chat([{"role": "user", "content": LIST}], LINES, schema=lambda: SCHEMA)
-    except ModelRejected:
+        asked = Sampling(temperature=0.0, max_tokens=LINES)
+        answer = await client.chat(one_message(LIST), asked, schema=lambda: SCHEMA)
+    except ModelError:
         return False
     return read_texts(answer.text) is not None
+
+
+async def goes_on(client: ModelClient) -> bool:
+    """Tells whether a server goes on with texts, or answers chats alone."""
+    try:
+        await client.complete(GOES_ON, Sampling(temperature=0.0, max_tokens=4))
+    except ModelError:
+        return False
+    return True
+
+
+def terms_problems(left_out: Sequence[str], uncounted: bool) -> list[Problem]:
+    """Tells on which terms a server answers, where they are not the usual ones."""
+    problems = []
+    if left_out:
+        problems.append(Problem("fine", f"it refuses {', '.join(left_out)}, and does there as it likes"))
+    if uncounted:
+        problems.append(Problem("fine", "it does not count tokens: a quarter of the characters stands in for them"))
+    return problems
 
 
 def template_problems(answer: Answer) -> list[Problem]:

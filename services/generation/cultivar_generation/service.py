@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_generation import codec, outcomes, store, yields
 from cultivar_generation.amending import amend
 from cultivar_generation.budget import retried_spec
+from cultivar_generation.credentials import check_credentials
 from cultivar_generation.learning import Learner
 from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
@@ -48,6 +49,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         previewer: Previewer,
         models: Models,
         sifting: Sifting,
+        allowed_credentials: str,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
@@ -56,6 +58,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         self._previewer = previewer
         self._models = models
         self._sifting = sifting
+        self._allowed_credentials = allowed_credentials
         self._learner = Learner(database, artifacts)
 
     async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
@@ -206,6 +209,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         project = project_of(request.parent, "parent")
         teacher_id = check_id(request.teacher_id, "teacher_id")
         spec = await own_model(self._artifacts, project, codec.decode_teacher(request.teacher))
+        check_credentials(spec.credentials, project, self._allowed_credentials)
         if not request.skip_probe:
             spec = spec.model_copy(update={"probe": await probe(spec, self._models)})
 

@@ -1,19 +1,27 @@
 """Teachers as generation knows them: where a model is served and how it is sampled."""
 
-import os
+import json
+import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cultivar_models import Endpoint, ModelClient, Recorder, TokenUsage
 from cultivar_service.errors import FailedPrecondition
 from cultivar_service.parts import Models
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cultivar_generation.credentials import REFERENCE, read_credential
 
 LOCAL = "local"
 LOCAL_MODEL = "smollm2-135m-instruct"
 TIMES = 5
 """All tries of a call together may take so many times what one may."""
+OURS = {"model", "messages", "prompt", "input", "stream", "stream_options", "n", "echo", "logprobs", "response_format"}
+"""Fields of a request that say what is asked, and cannot be set for a teacher."""
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+NOT_OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
+KEYLIKE = re.compile(r"key|token|auth|secret|cookie|password", re.IGNORECASE)
+MOST_FIELDS = 10_000
 
 
 class Probe(BaseModel):
@@ -26,6 +34,7 @@ class Probe(BaseModel):
     latency_seconds: float = 0.0
     tokens_per_second: float = 0.0
     structured_output: bool = False
+    chat_only: bool = False
 
 
 class TeacherSpec(BaseModel):
@@ -38,7 +47,7 @@ class TeacherSpec(BaseModel):
     credential: str = Field("", pattern=r"^$|^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$")
     temperature: float = Field(0.8, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
-    max_tokens: int = Field(128, ge=1, le=32768)
+    max_tokens: int = Field(512, ge=1, le=32768)
     concurrency: int = Field(64, ge=1, le=1024)
     timeout_seconds: float = Field(120.0, gt=0, le=3600)
     prompt_price: float = Field(0.0, ge=0)
@@ -47,7 +56,41 @@ class TeacherSpec(BaseModel):
     ca_file: str = Field("", pattern=r"^$|^/")
     licence: str = Field("", max_length=1000)
     structured_output: Literal["auto", "never", "always"] = "auto"
+    headers: dict[str, str] = Field({}, max_length=50)
+    request_fields: dict[str, Any] = {}
+    requests_per_minute: float = Field(0.0, ge=0, le=1_000_000, allow_inf_nan=False)
     probe: Probe = Probe()
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_endpoints(cls, url: str) -> str:
+        if url:
+            Endpoint(url, "m")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _are_no_keys(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not HEADER.fullmatch(name) or name.lower() in NOT_OURS or not value.isprintable():
+                raise ValueError(f"{name[:40]!r} is no header that can be added")
+            if KEYLIKE.search(name) and not REFERENCE.fullmatch(value):
+                raise ValueError(f"{name} holds a key, and keys are not stored: give env:NAME or file:/PATH")
+        return headers
+
+    @field_validator("request_fields")
+    @classmethod
+    def _are_its_own(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if taken := OURS & fields.keys():
+            raise ValueError(f"{min(taken)} is what is asked, and cannot be set for a teacher")
+        if len(json.dumps(fields)) > MOST_FIELDS:
+            raise ValueError(f"they have over {MOST_FIELDS} characters")
+        return fields
+
+    @property
+    def credentials(self) -> list[str]:
+        """Where its keys are read from."""
+        return [one for one in (self.credential, *self.headers.values()) if REFERENCE.fullmatch(one)]
 
     @property
     def takes_schemas(self) -> bool:
@@ -76,6 +119,7 @@ class TeacherSpec(BaseModel):
             return ModelClient(
                 await self.endpoint(models),
                 concurrency=self.concurrency,
+                requests_per_minute=self.requests_per_minute,
                 timeout_s=self.timeout_seconds,
                 deadline_s=times * self.timeout_seconds,
                 retries=retries,
@@ -92,20 +136,18 @@ class TeacherSpec(BaseModel):
         """Returns where the model is served; a teacher without a URL is one of Cultivar's own application."""
         if not self.url:
             return await models.endpoint(self.model)
-        return Endpoint(self.url, self.model, self.key(), proxy=self.proxy, ca_file=self.ca_file)
-
-    def key(self) -> str | None:
-        """Reads the key that `credential` points to; raises FailedPrecondition where there is none."""
-        kind, _, place = self.credential.partition(":")
-        if not kind:
-            return None
-        try:
-            key = os.environ[place] if kind == "env" else Path(place).read_text().strip()
-        except (KeyError, OSError) as error:
-            raise FailedPrecondition(
-                f"the teacher's key is not there: set {self.credential} for the generation service"
-            ) from error
-        return key
+        return Endpoint(
+            self.url,
+            self.model,
+            read_credential(self.credential) if self.credential else None,
+            proxy=self.proxy,
+            ca_file=self.ca_file,
+            headers={
+                name: read_credential(value) if REFERENCE.fullmatch(value) else value
+                for name, value in self.headers.items()
+            },
+            fields=self.request_fields,
+        )
 
 
 def local_teacher() -> TeacherSpec:
@@ -115,4 +157,5 @@ def local_teacher() -> TeacherSpec:
     accepted 18 in 100 at temperature 0.8 and top_p 0.95, and 30 in 100 at these, with one new example a call.
     """
     # Its licence is that which its weights' own file names.
-    return TeacherSpec.model_validate({"temperature": 0.6, "top_p": 0.9, "licence": "Apache-2.0"})
+    sampling = {"temperature": 0.6, "top_p": 0.9, "max_tokens": 128}
+    return TeacherSpec.model_validate({**sampling, "licence": "Apache-2.0"})

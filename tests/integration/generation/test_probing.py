@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
@@ -18,12 +19,21 @@ from tests.conftest import Start
 from tests.terminal import Terminal
 
 PARENT = "projects/default"
+OPTIONS = (
+    *("--model", "gpt", "--url", "http://127.0.0.1:9/v1?api-version=1", "--no-probe"),
+    *("--header", "api-key=env:AZURE_API_KEY", "--request-field", "top_k=40", "--request-field", "top_p=null"),
+)
 READY = "1. apple\n2. pear\n3. plum"
 
 
 @asynccontextmanager
-async def saying(word: str, listed: str, prose: str = "One paragraph.", pause: float = 0) -> AsyncIterator[str]:
-    """Serves a model that answers the questions of a probe as told, prose after a pause; yields its URL."""
+async def saying(
+    word: str, listed: str, prose: str = "One paragraph.", pause: float = 0, models: int = 200
+) -> AsyncIterator[str]:
+    """Serves a model that answers the questions of a probe as told, prose after a pause; yields its URL.
+
+    It breaks over a JSON schema; models: the status of its list of models.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -33,7 +43,9 @@ async def saying(word: str, listed: str, prose: str = "One paragraph.", pause: f
         await asyncio.sleep(pause if text is prose else 0)
         said: dict[str, Any] = {"choices": [{"message": {"content": text}}], "usage": {"completion_tokens": 20}}
         body = json.dumps({"data": [{"id": "m"}]} if head.startswith("GET") else said).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        status = models if head.startswith("GET") else 500 if "response_format" in asked else 200
+        writer.write(b"HTTP/1.1 %d OK\r\nConnection: close\r\n" % status)
+        writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
         writer.close()
 
@@ -112,6 +124,52 @@ async def test_a_refused_key_and_an_unknown_model_are_told_apart(
     assert unknown.state == pb.TEACHER_STATE_WRONG and "large" in " ".join(unknown.problems)
 
 
+async def test_the_terms_of_a_server_are_found_out_and_told(register: Any, teacher: FakeTeacher) -> None:
+    probe = await register(teacher.url, model="fake-teacher")
+    assert not probe.chat_only
+    teacher.settings = FakeSettings(
+        completions=False, counts_tokens=False, thinks="closed", refused_fields=("max_tokens", "temperature")
+    )
+    probe = await register(teacher.url, model="fake-teacher")
+    assert probe.chat_only and probe.tokens_per_second > 0
+    said = " ".join(probe.problems)
+    assert "it refuses temperature" in said and "does not count tokens" in said
+
+
+async def test_a_server_that_breaks_over_a_schema_is_asked_without(register: Any) -> None:
+    async with saying("Ready.", READY) as url:
+        probe = await register(url)
+    assert not probe.structured_output and probe.state == pb.TEACHER_STATE_FINE
+
+
+async def test_a_key_that_may_not_read_the_list_of_models_may_answer_all_the_same(register: Any) -> None:
+    async with saying("Ready.", READY, models=403) as url:
+        probe = await register(url)
+    assert probe.state == pb.TEACHER_STATE_POOR and "403" in probe.problems[0]
+
+
+async def test_headers_and_fields_are_kept_and_sent(
+    register: Any, teacher: FakeTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher.settings = FakeSettings(needed_header="api-key: right", refused_fields=("top_p",))
+    monkeypatch.setenv("AZURE_API_KEY", "right")
+    given = {"model": "fake-teacher", "headers": {"api-key": "env:AZURE_API_KEY"}, "requests_per_minute": 6000}
+    probe = await register(f"{teacher.url}?api-version=1", request_fields={"top_p": None, "top_k": 40}, **given)
+    assert "it refuses" not in " ".join(probe.problems) and probe.tokens_per_second > 0
+
+
+async def test_a_secret_of_the_service_is_not_sent_to_a_teacher(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CULTIVAR_TEACHER_CREDENTIALS", "env:*_API_KEY")
+    host = await start(build)
+    assert host.parts is not None
+    stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
+    teacher = pb.Teacher(url="http://127.0.0.1:9/v1", model="m", headers={"x-key": "env:CULTIVAR_DATABASE_URL"})
+    request = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="t", teacher=teacher)
+    with pytest.raises(grpc.aio.AioRpcError, match="may not name env:CULTIVAR_DATABASE_URL") as refused:
+        await stub.RegisterTeacher(request)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_teacher_may_be_registered_without_being_asked_anything(register: Any, teacher: FakeTeacher) -> None:
     probe = await register(teacher.url, skip_probe=True)
     assert probe.state == pb.TEACHER_STATE_UNSPECIFIED and teacher.stats.calls == 0
@@ -129,7 +187,8 @@ async def test_the_command_registers_says_what_is_wrong_and_lists(start: Start, 
         said = await typed("register", "small", "--model", "m", "--url", url, "--temperature", "0")
     assert "small is registered: poor" in said and "- it does not keep to a numbered list" in said
     assert "tokens a second" in said
+    await typed("register", "azure", *OPTIONS)
     await typed("register", "later", "--model", "m", "--url", "http://127.0.0.1:9/v1", "--no-probe")
     rows = [line.split() for line in (await typed("list")).splitlines()[1:]]
-    assert [(row[0], row[1]) for row in rows] == [("later", "m"), ("local", "smollm2-135m-instruct"), ("small", "m")]
-    assert "poor" in rows[2] and "asked" in rows[0]
+    assert [row[0] for row in rows] == ["azure", "later", "local", "small"]
+    assert rows[2][1] == "smollm2-135m-instruct" and "poor" in rows[3] and "asked" in rows[1]

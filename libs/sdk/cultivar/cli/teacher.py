@@ -1,5 +1,6 @@
 """`cultivar teacher …`: the models that write candidates."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -50,13 +51,22 @@ def register(
     ] = "",
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Sampling temperature.")] = 0.8,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 0.95,
-    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 128,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer, thoughts among them.")] = 512,
     concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Calls in flight at most.")] = 64,
     timeout_seconds: Annotated[float, typer.Option(min=0.1, help="Seconds for one try of a call.")] = 120.0,
     prompt_price: Annotated[float, typer.Option(min=0, help="Price of 1,000 tokens sent.")] = 0.0,
     completion_price: Annotated[float, typer.Option(min=0, help="Price of 1,000 tokens written.")] = 0.0,
     proxy: Annotated[str, typer.Option(help="The HTTP proxy before it, http://host:port.")] = "",
     ca_file: Annotated[str, typer.Option(help="The CA of its certificate, a file of the service's machine.")] = "",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(help="A header of each request, NAME=VALUE; a key as NAME=env:VARIABLE or NAME=file:/PATH."),
+    ] = None,
+    request_field: Annotated[
+        list[str] | None,
+        typer.Option(help="A field of each request, NAME=JSON, such as top_k=40; NAME=null leaves one out."),
+    ] = None,
+    requests_per_minute: Annotated[float, typer.Option(min=0, help="Requests in a minute at most; 0: any.")] = 0.0,
     licence: Annotated[str, typer.Option(help="What its answers may be used for, such as Apache-2.0.")] = "",
     structured_output: Annotated[
         str,
@@ -83,7 +93,25 @@ def teacher_of(options: Mapping[str, Any]) -> pb.Teacher:
     """Returns the teacher that the options of `register` describe."""
     fields = pb.Teacher.DESCRIPTOR.fields_by_name
     given = {option: value for option, value in options.items() if option in fields and option not in OURS}
+    given["headers"] = dict(map(named, options["header"] or ()))
+    given["request_fields"] = {name: as_json(value) for name, value in map(named, options["request_field"] or ())}
     structured = options["structured_output"]
     if structured not in STRUCTURED:
         raise typer.BadParameter(f"--structured-output is {structured!r}: give auto, never or always")
     return pb.Teacher(**given, structured_output=STRUCTURED[structured])
+
+
+def named(option: str) -> tuple[str, str]:
+    """Reads NAME=VALUE."""
+    name, equals, value = option.partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f"{option.partition('=')[0]!r}: give NAME=VALUE")
+    return name, value
+
+
+def as_json(value: str) -> Any:
+    """Reads a value as JSON; what is none is a text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

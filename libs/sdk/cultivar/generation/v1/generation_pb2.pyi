@@ -1363,6 +1363,26 @@ class Teacher(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
@@ -1380,6 +1400,9 @@ class Teacher(_message.Message):
     LICENCE_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     STRUCTURED_OUTPUT_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELDS_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/teachers/{teacher}`."""
     url: _builtins.str
@@ -1412,6 +1435,8 @@ class Teacher(_message.Message):
     """
     structured_output: Global___StructuredOutput.ValueType
     """Whether it is asked to answer in the JSON of a schema, where a strategy has one and the prompt is a chat's."""
+    requests_per_minute: _builtins.float
+    """How many requests it is sent in a minute, evenly, at most; 0 for no bound."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
@@ -1419,6 +1444,16 @@ class Teacher(_message.Message):
     @_builtins.property
     def probe(self) -> Global___TeacherProbe:
         """What it was found to be when it was registered; not read."""
+
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that each request has besides. A value may be `env:NAME` or `file:PATH`, and that of a key must be."""
+
+    @_builtins.property
+    def request_fields(self) -> _struct_pb2.Struct:
+        """Fields that each request has besides, in place of Cultivar's own, such as `top_k` or `reasoning_effort`; null leaves one
+        out. Sampling fields that it refuses by name are found out without.
+        """
 
     def __init__(
         self,
@@ -1440,10 +1475,13 @@ class Teacher(_message.Message):
         licence: _builtins.str = ...,
         probe: Global___TeacherProbe | None = ...,
         structured_output: Global___StructuredOutput.ValueType = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_fields: _struct_pb2.Struct | None = ...,
+        requests_per_minute: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "probe", b"probe", "temperature", b"temperature", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "probe", b"probe", "request_fields", b"request_fields", "temperature", b"temperature", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "probe", b"probe", "prompt_price", b"prompt_price", "proxy", b"proxy", "structured_output", b"structured_output", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "ca_file", b"ca_file", "completion_price", b"completion_price", "concurrency", b"concurrency", "credential", b"credential", "headers", b"headers", "licence", b"licence", "max_tokens", b"max_tokens", "model", b"model", "name", b"name", "probe", b"probe", "prompt_price", b"prompt_price", "proxy", b"proxy", "request_fields", b"request_fields", "requests_per_minute", b"requests_per_minute", "structured_output", b"structured_output", "temperature", b"temperature", "timeout_seconds", b"timeout_seconds", "top_p", b"top_p", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
@@ -1462,6 +1500,7 @@ class TeacherProbe(_message.Message):
     LATENCY_SECONDS_FIELD_NUMBER: _builtins.int
     TOKENS_PER_SECOND_FIELD_NUMBER: _builtins.int
     STRUCTURED_OUTPUT_FIELD_NUMBER: _builtins.int
+    CHAT_ONLY_FIELD_NUMBER: _builtins.int
     state: Global___TeacherState.ValueType
     """How well it answers."""
     latency_seconds: _builtins.float
@@ -1470,6 +1509,8 @@ class TeacherProbe(_message.Message):
     """Tokens a second of eight answers at once; 0 where they took over 30 s."""
     structured_output: _builtins.bool
     """Whether it answered in the JSON of a schema when it was given one."""
+    chat_only: _builtins.bool
+    """Whether it serves chats and no completions; prompts of the form CONTINUATION then go out as a chat."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is wrong, each in a sentence that says what to do."""
@@ -1482,10 +1523,11 @@ class TeacherProbe(_message.Message):
         latency_seconds: _builtins.float = ...,
         tokens_per_second: _builtins.float = ...,
         structured_output: _builtins.bool = ...,
+        chat_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency_seconds", b"latency_seconds", "problems", b"problems", "state", b"state", "structured_output", b"structured_output", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_only", b"chat_only", "latency_seconds", b"latency_seconds", "problems", b"problems", "state", b"state", "structured_output", b"structured_output", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
