@@ -136,3 +136,33 @@ def test_after_a_failure_the_lane_is_empty_and_works_again(tiny_decoder: Decoder
     assert not lane.busy
     assert all(isinstance(work.future.exception(0), RuntimeError) for work in works)
     assert finish(lane, [GenerateWork((5,), greedy(2))])[0].tokens == 2
+
+
+class CountingDecoder(Decoder):
+    """A decoder that notes how many rows each step has."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self.rows: list[int] = []
+
+    def step(self, tokens: Any, rows: Any) -> torch.Tensor:
+        self.rows.append(len(tokens))
+        return super().step(tokens, rows)
+
+
+def test_rows_that_came_together_go_on_together(tiny_model: Any, tiny_tokens: Tokens) -> None:
+    decoder = CountingDecoder(tiny_model)
+    lane = GenerationLane(decoder, tiny_tokens, Limits(run_tokens=4))
+    finish(lane, [GenerateWork((place, 5, 6), greedy(5)) for place in range(10, 20)])
+    assert decoder.rows[0] >= 5
+    assert len(decoder.rows) <= 4 + 4
+
+
+def test_a_row_does_not_wait_for_long_while_others_are_read(tiny_model: Any, tiny_tokens: Tokens) -> None:
+    decoder = CountingDecoder(tiny_model)
+    lane = GenerationLane(decoder, tiny_tokens, Limits(run_tokens=2))
+    for place in range(40, 60):
+        lane.add(GenerateWork((place, place, place, place), greedy(3)))
+    for _ in range(2 + 8 + 1):
+        lane.step()
+    assert decoder.rows

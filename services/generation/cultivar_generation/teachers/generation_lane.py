@@ -14,6 +14,9 @@ from cultivar_generation.teachers.sampling import Sampler, choose, sampler_for
 from cultivar_generation.teachers.tokens import StopFinder, Tokens
 from cultivar_generation.teachers.work import GenerateWork, Made, TokenChoice
 
+_LONGEST_WAIT = 8
+"""Runs of prompts that are read, at most, before rows which could go on do so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -69,6 +72,8 @@ class GenerationLane:
         self._before = NOTHING
         self._reader: TreeReader | None = None
         self._reading: list[_Row] = []
+        self._unread = 0
+        self._waited = 0
         self._rows: list[_Row] = []
         self._memory = RowMemory()
 
@@ -82,14 +87,19 @@ class GenerationLane:
         self._waiting.append(work)
 
     def step(self) -> None:
-        """Reads one run of prompts, if any wait, and adds one token to each row."""
+        """Reads one run of prompts, if any wait, and adds one token to each row, unless most rows are still to come."""
         self._drop_unwanted()
         if not self._reading and self._waiting:
             self._admit()
         if self._reading:
             self._read()
-        if self._rows:
+        if self._rows and not self._wait_for_more():
             self._extend()
+
+    def _wait_for_more(self) -> bool:
+        """Tells whether the rows wait for others that are being read: a step costs little more with all of them."""
+        self._waited = self._waited + 1 if len(self._rows) < self._unread else 0
+        return 0 < self._waited <= _LONGEST_WAIT
 
     def fail(self, error: BaseException) -> None:
         """Fails everything under way, and leaves the lane empty."""
@@ -97,6 +107,7 @@ class GenerationLane:
             work.fail(error)
         self._waiting.clear()
         self._reading, self._rows, self._reader, self._memory = [], [], None, RowMemory()
+        self._unread = 0
 
     def _drop_unwanted(self) -> None:
         for index in reversed(range(len(self._rows))):
@@ -118,6 +129,7 @@ class GenerationLane:
             prompts = [work.prompt for work in admitted]
             self._reader = TreeReader(self._decoder, prompts, self._limits.run_tokens, self._before)
             self._reading = [self._new_row(work) for work in admitted]
+            self._unread = len(admitted)
 
     def _new_row(self, work: GenerateWork) -> _Row:
         stops = StopFinder(self._tokens, work.rules.stop)
@@ -137,6 +149,7 @@ class GenerationLane:
 
     def _begin(self, reader: TreeReader, ended: Sequence[int], run: Run, hidden: Tensor) -> None:
         rows = [self._reading[index] for index in ended]
+        self._unread -= len(rows)
         ends = [reader.tree.ends[index] for index in ended]
         logits = self._decoder.logits(hidden[[end - run.first for end in ends]])
         for row, end, choice in zip(rows, ends, choose(logits, [row.sampler for row in rows]), strict=True):
