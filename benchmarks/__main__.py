@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import generation, peers, table, teachers
 from benchmarks.comparison import RESULTS, Comparison, machine, measure, read_results
 
-COMPARISONS: tuple[Comparison, ...] = (teachers.COMPARISON, *generation.COMPARISONS, *peers.COMPARISONS)
+COMPARISONS: tuple[Comparison, ...] = (*teachers.COMPARISONS, *generation.COMPARISONS, *peers.COMPARISONS)
 
 
 def main() -> None:
