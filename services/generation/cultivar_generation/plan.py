@@ -1,7 +1,7 @@
 """What a generation run is to do, resolved: strategies with their defaults, prompts by version, the calls by number."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -203,6 +203,7 @@ class Calls:
         seed, teacher = random.getrandbits(31), self._teachers[0]
         if len(self._teachers) > 1:
             teacher = random.choices(self._teachers, self._weights)[0]
+        plan = replace(plan, form=prompt.form)
         return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
@@ -226,7 +227,7 @@ def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
     """Returns how the model is to be sampled for a call."""
-    stop = call.plan.chat_stop if call.prompt.form == "chat" else call.plan.stop
+    stop = call.plan.stop if call.prompt.form == "continuation" else ()
     return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
 
 

@@ -5,12 +5,13 @@ from random import Random
 
 import pytest
 from cultivar_generation.checking import MADE_UP
-from cultivar_generation.plan import axes_of
+from cultivar_generation.plan import Calls, RunSpec, Use, axes_of, sampling_of
+from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import STRATEGIES, Plan
 from cultivar_generation.strategies.choosing import alike, choose
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
-from cultivar_records import Example, Score, TaskKind, TaskSpec
+from cultivar_records import Example, Message, Score, TaskKind, TaskSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from tests.seeds import TEXTS, seeds
 
 TASK = TaskSpec(kind=TaskKind.CLASSIFICATION, instruction="Sort it.", labels=tuple(TEXTS))
 FREE = TaskSpec(kind=TaskKind.INSTRUCTION, instruction="")
+FORMS: tuple[Form, ...] = ("chat", "continuation")
 LIST = Plan(tuple(seeds()[:2]), {"label": "refund"})
 PAIRS = Plan(tuple(seeds()[:2]), {"label": ""})
 
@@ -83,10 +85,10 @@ def test_a_list_is_read_item_by_item(answer: str, texts: list[str]) -> None:
     assert {draft.answer for draft in drafts.good} == {"refund"}
 
 
-def test_a_lead_alone_is_no_item_and_ends_no_answer_in_chat() -> None:
+def test_a_lead_alone_is_no_item() -> None:
     assert Expand().read("The 4 messages are:", LIST, TASK, ExpandConfig(), cut=False).malformed
     plan = Expand().plan(0, seeds(), TASK, ExpandConfig(), Random(0))
-    assert "\n\n" in plan.stop and not plan.chat_stop
+    assert "\n\n" in plan.stop
 
 
 def test_the_half_thought_at_the_end_of_a_cut_answer_is_dropped() -> None:
@@ -130,10 +132,57 @@ def test_instructions_can_be_left_for_the_strategy_answer() -> None:
     assert [(draft.text, draft.answer) for draft in drafts.good] == [("Name a fruit.", ""), ("Name a tree.", "")]
 
 
-@pytest.mark.parametrize("answer", ["Here is the message: I want it back", '"I want it back"', " I want it back "])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *('"I want it back"', " I want it back ", "“I want it back”", "Paraphrase: I want it back"),
+        "Here is the rewritten message: I want it back",
+        "Here is the message:\n\nI want it back",
+        "Certainly! Here's the rewritten message:\n\n“I want it back”\n\nLet me know if you need more.",
+        "Sure!\n\nHere is one:\nI want it back",
+    ],
+)
 def test_a_rewriting_is_read_without_lead_and_quotation_marks(answer: str) -> None:
-    drafts = Rewrite().read(answer, Plan(tuple(seeds()[:1]), {}), TASK, RewriteConfig(), cut=False)
-    assert [(draft.text, draft.answer) for draft in drafts.good] == [("I want it back", "refund")]
+    assert rewritten(answer) == [("I want it back", "refund")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Here is my problem: the lamp broke",
+        "Sure thing, but when will it arrive: Monday or Tuesday?",
+        'I said "give it back" and he said "no"',
+        "Answers: none came",
+    ],
+)
+def test_a_sentence_that_looks_like_a_lead_is_kept_whole(answer: str) -> None:
+    assert rewritten(answer) == [(answer, "refund")]
+
+
+def rewritten(answer: str, seed: Example = seeds()[0]) -> list[tuple[str, str]]:
+    """Texts and labels that are read out of a rewriting."""
+    drafts = Rewrite().read(answer, Plan((seed,), {}), TASK, RewriteConfig(), cut=False)
+    return [(draft.text, draft.answer) for draft in drafts.good]
+
+
+def test_an_input_of_several_paragraphs_is_rewritten_whole() -> None:
+    mail = "Hello,\n\nI want it back.\n\nLet me know when you have it."
+    messages = (Message(role="user", content=mail), Message(role="assistant", content="refund"))
+    seed = seeds()[0].model_copy(update={"messages": messages})
+    assert not Rewrite().plan(0, [seed], TASK, RewriteConfig(), Random(0)).stop
+    assert Rewrite().plan(0, seeds(), TASK, RewriteConfig(), Random(0)).stop == ("\n\n",)
+    assert rewritten(mail, seed) == [(mail, "refund")]
+
+
+@pytest.mark.parametrize("strategy", ["rewrite", "expand", "answer"])
+def test_no_answer_in_chat_is_ended_by_a_line(strategy: str) -> None:
+    use = {"strategy": strategy, "params": {}, "prompt": "p@1", "prompt_digest": "", "count": 1}
+    spec = RunSpec(seeds="", task=TASK, uses=(Use.model_validate(use),), teacher="fake")
+    stops = {
+        form: sampling_of(next(Calls(spec, seeds(), [prompt]).range(0, 1)), 0, 1, 9).stop
+        for form, prompt in ((form, Prompt("p", 1, form, "x", "")) for form in FORMS)
+    }
+    assert stops["continuation"] and not stops["chat"]
 
 
 def test_a_contrast_has_another_label_than_its_seed() -> None:

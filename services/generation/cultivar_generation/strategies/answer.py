@@ -41,7 +41,7 @@ class Answer:
         seed = seeds[number % len(seeds)]
         turns = [{"role": message.role, "content": message.content} for message in seed.prompt]
         stop = ("\n",) if task.kind is TaskKind.CLASSIFICATION else ()
-        return Plan((seed,), {"text": seed.text, "turns": turns, "task": task}, stop, stop)
+        return Plan((seed,), {"text": seed.text, "turns": turns, "task": task}, stop)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: AnswerConfig, cut: bool) -> Drafts:
         """Reads the whole answer as the response; a label may be in any case, and have other words around it."""

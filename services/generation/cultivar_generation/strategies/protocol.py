@@ -8,6 +8,8 @@ from typing import Annotated, Any, Protocol
 from cultivar_records import Example, Message, Span, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field
 
+from cultivar_generation.prompts import Form
+
 ANY_TASK = tuple(TaskKind)
 AxisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 AxisValues = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
@@ -29,16 +31,17 @@ class StrategyConfig(BaseModel):
 class Plan:
     """One call that a strategy plans: the seeds in its prompt, what the template may name, where the answer ends.
 
-    `stop` ends a continuation, which has no end of its own; `chat_stop` ends the answer of a chat model, which may
-    begin with a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to
-    one; empty where the answer is one text.
+    `stop` ends a continuation, which has no end of its own; a chat model ends its answer itself, and may begin it with
+    a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to one; empty
+    where the answer is one text. `form` is that of the prompt: a continuation begins in the middle of what the prompt
+    ends with.
     """
 
     seeds: tuple[Example, ...]
     variables: Mapping[str, Any]
     stop: tuple[str, ...] = ()
-    chat_stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] = field(default_factory=dict)
+    form: Form = "chat"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+# A sentence with a colon is a lead only where its line ends there or it says that it is one: "Here is my problem: …" may
+# be what was asked for.
 LEAD = re.compile(
-    r"^(?:(?:sure|certainly|of course|here(?:'s| is| are)|rewritten|paraphrase)\b[^\n:]{0,80}"
-    r"|answer|response|translation):\s*",
-    re.IGNORECASE,
+    r"""^[*_#\s]*(?:(?:sure|certainly|of\ course|absolutely|okay)\b[^\n:]{0,60}\n\s*)?
+    (?:(?:sure|certainly|of\ course|absolutely|okay|here(?:['’]s|\ is|\ are)|rewritten|paraphrase)\b[^\n:]{0,160}:[*_]*[ \t]*\n
+    |here(?:['’]s|\ is)\ (?:the|a|your)\ (?:rewritten|rephrased|paraphrased|translated|changed)\b[^\n:]{0,40}:[*_]*
+    |(?:answer|response|translation|rewritten|paraphrase):[*_]*)\s*""",
+    re.IGNORECASE | re.VERBOSE,
 )
+QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 CUT = "the answer was cut at its greatest length"
 EMPTY = "the answer is empty"
@@ -50,8 +55,14 @@ def half_json(answer: str) -> bool:
 
 def plain(answer: str) -> str:
     """Returns an answer as one text: without a lead such as "Here is …:" and without quotation marks around it."""
-    text = LEAD.sub("", answer.strip()).strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
+    return unquoted(LEAD.sub("", answer.strip()))
+
+
+def unquoted(text: str) -> str:
+    """Returns a text without the pair of quotation marks around it, and without outer white space."""
+    text = text.strip()
+    close = QUOTES.get(text[:1])
+    if len(text) > 1 and close == text[-1] and not {text[0], close} & set(text[1:-1]):
         text = text[1:-1].strip()
     return text
 

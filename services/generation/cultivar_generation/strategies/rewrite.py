@@ -1,5 +1,6 @@
 """rewrite: one seed in, a variant of it out; what the variant changes is a parameter, how it changes is the prompt."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -17,6 +18,10 @@ FIELDS = {
     "text": ("instruction", "question", "prompt", "task", "input", "problem"),
     "answer": ("response", "answer", "output", "solution"),
 }
+TAIL = re.compile(
+    r"\n\s*\n(?:(?:please )?(?:let me know|feel free)|i hope (?:this|that|it)|is there anything|note:)[^\n]*$", re.I
+)
+"""What a chat model says after the text that it was asked for."""
 
 
 class RoundTrip(BaseModel):
@@ -83,15 +88,18 @@ class Rewrite:
             "other": other,
             "task": task,
         }
-        stop = ("\n\n",) if config.changes in ("input", "label") else ()
+        # A continuation has no end of its own; where the seed has paragraphs, a blank line is none either.
+        stop = ("\n\n",) if config.changes in ("input", "label") and "\n\n" not in seed.text else ()
         schema = record_schema("instruction", "response") if config.changes == "both" else {}
-        return Plan((seed,), variables, stop, stop, schema)
+        return Plan((seed,), variables, stop, schema=schema)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, or a new input with its answer."""
         if cut:
             return Drafts(malformed=[CUT])
-        text, seed = plain(answer), plan.seeds[0]
+        seed = plan.seeds[0]
+        of_one_paragraph = config.changes in ("input", "label") and "\n\n" not in seed.text
+        text = plain(TAIL.sub("", answer.strip()) if of_one_paragraph else answer)
         if not text:
             return Drafts(malformed=[EMPTY])
         if config.changes == "both":
