@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
 from cultivar_generation.prompts import Prompt
-from cultivar_generation.strategies import STRATEGIES, Draft, Plan
+from cultivar_generation.strategies import STRATEGIES, Draft, Plan, Pool
 from cultivar_generation.strategies.protocol import StrategyConfig
 
 MOST_TEACHERS = 16
@@ -117,7 +117,7 @@ class Calls:
 
     def __init__(self, spec: RunSpec, seeds: Sequence[Example], prompts: Sequence[Prompt]) -> None:
         self._spec = spec
-        self._seeds = sorted(seeds, key=lambda seed: seed.id)
+        self._seeds = Pool(sorted(seeds, key=lambda seed: seed.id))
         self._uses = [
             (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
             for use, prompt in zip(spec.uses, prompts, strict=True)
@@ -238,11 +238,13 @@ def candidate(
 
     `licence` is that of the teacher; the candidate has it, and those of the examples in its prompt.
     """
-    first = call.plan.seeds[0]
+    identifier = example_id(run, call.id, ordinal)
+    # What is made from a label's guideline alone descends from no seed, and begins a family.
+    family = call.plan.seeds[0].provenance.family if call.plan.seeds else identifier
     label = draft.answer if spec.task.labels and draft.answer in spec.task.labels else None
     try:
         return Example(
-            id=example_id(run, call.id, ordinal),
+            id=identifier,
             task=spec.task.kind,
             messages=draft.conversation,
             label=label,
@@ -252,7 +254,7 @@ def candidate(
             rejected=draft.rejected,
             provenance=Provenance(
                 origin="candidate",
-                family=first.provenance.family,
+                family=family,
                 run=run,
                 seeds=tuple(seed.id for seed in call.plan.seeds),
                 strategy=call.use.strategy,

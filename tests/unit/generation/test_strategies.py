@@ -1,15 +1,17 @@
 """What strategies plan, and what they read out of the answers of small teachers."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
 from cultivar_generation.checking import MADE_UP
 from cultivar_generation.plan import Calls, RunSpec, Use, axes_of, sampling_of
 from cultivar_generation.prompts import Form, Prompt
-from cultivar_generation.strategies import STRATEGIES, Plan
+from cultivar_generation.strategies import STRATEGIES, Plan, Pool
 from cultivar_generation.strategies.choosing import alike, choose
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
+from cultivar_generation.strategies.reading import CUT, HALF, MORE
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
 from cultivar_records import Example, Message, Score, TaskKind, TaskSpec
 from hypothesis import given
@@ -20,12 +22,12 @@ from tests.seeds import TEXTS, seeds
 TASK = TaskSpec(kind=TaskKind.CLASSIFICATION, instruction="Sort it.", labels=tuple(TEXTS))
 FREE = TaskSpec(kind=TaskKind.INSTRUCTION, instruction="")
 FORMS: tuple[Form, ...] = ("chat", "continuation")
-LIST = Plan(tuple(seeds()[:2]), {"label": "refund"})
-PAIRS = Plan(tuple(seeds()[:2]), {"label": ""})
+LIST = Plan(tuple(seeds()[:2]), {"label": "refund"}, form="continuation")
+PAIRS = Plan(tuple(seeds()[:2]), {"label": ""}, form="continuation")
 
 
 def test_labels_take_turns_and_a_prompt_shows_one_label_alone() -> None:
-    plans = [Expand().plan(number, seeds(), TASK, ExpandConfig(shots=2), Random(number)) for number in range(4)]
+    plans = [Expand().plan(number, Pool(seeds()), TASK, ExpandConfig(shots=2), Random(number)) for number in range(4)]
     assert [plan.variables["label"] for plan in plans] == ["refund", "delivery", "refund", "delivery"]
     assert all({seed.label for seed in plan.seeds} == {plan.variables["label"]} for plan in plans)
 
@@ -33,7 +35,7 @@ def test_labels_take_turns_and_a_prompt_shows_one_label_alone() -> None:
 @pytest.mark.parametrize("rule", ["random", "nearest", "diverse", "best-reviewed"])
 def test_the_same_number_and_generator_plan_the_same_call(rule: str) -> None:
     config = ExpandConfig.model_validate({"choose": rule, "shots": 2})
-    first, second = (Expand().plan(5, seeds(), TASK, config, Random("a")) for _ in range(2))
+    first, second = (Expand().plan(5, Pool(seeds()), TASK, config, Random("a")) for _ in range(2))
     assert first == second
 
 
@@ -85,9 +87,75 @@ def test_a_list_is_read_item_by_item(answer: str, texts: list[str]) -> None:
     assert {draft.answer for draft in drafts.good} == {"refund"}
 
 
+def read_list(answer: str, form: Form, cut: bool = False, per_call: int = 4) -> tuple[list[str], list[str]]:
+    """The texts of a list, and why the rest of the answer is none."""
+    drafts = Expand().read(answer, replace(LIST, form=form), TASK, ExpandConfig(per_call=per_call), cut)
+    return [draft.text for draft in drafts.good], drafts.malformed
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("json", ['["one two", "three four"]', '{"items": [{"text": "one two"}, "three four"]}'])
+@pytest.mark.parametrize("around", ["{}", "```json\n{}\n```", "```\n{}\n```\nI hope this helps!"])
+def test_a_list_in_json_is_read_in_a_fence_or_without(form: Form, json: str, around: str) -> None:
+    assert read_list(around.format(json), form) == (["one two", "three four"], [])
+
+
+@pytest.mark.parametrize("lead", ["Here is the JSON:\n", "Sure! Here are three:\n\n```json\n"])
+def test_json_after_a_sentence_of_a_chat_model_is_read(lead: str) -> None:
+    assert read_list(f'{lead}{{\n  "items": [\n    "one two"\n  ]\n}}', "chat") == (["one two"], [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            '{"items": ["one',
+            "```json\n[",
+            '{\n  "items": [\n    "one two",',
+            '[\n"one two',
+            '```json\n{"a": 1}\n```',
+            "{",
+        ),
+        'Here is the JSON:\n{"items": ["one',
+    ],
+)
+def test_json_that_is_half_or_no_list_gives_no_line_of_it_as_a_candidate(answer: str) -> None:
+    assert read_list(answer, "chat") == ([], [HALF])
+
+
+@pytest.mark.parametrize("answer", ["Certainly!", "Sure! Happy to help.", "Here are three:\n\n```\n```", "Okay:"])
+def test_a_politeness_is_no_item_of_a_chat(answer: str) -> None:
+    assert read_list(answer, "chat") == ([], ["the answer holds no whole item"])
+
+
+def test_what_stands_before_the_first_mark_in_a_chat_is_no_item_and_takes_no_place() -> None:
+    answer = "I thought of these.\nThey are new.\n1. one two\n2. three four"
+    assert read_list(answer, "chat", per_call=2) == (["one two", "three four"], [])
+    assert read_list("where is my money\n2. give it back", "continuation")[0] == ["where is my money", "give it back"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "text", ["3.5 mm jack does not fit", "10:30 is too late", 'he said "no"', "-5 degrees", "*so* late"]
+)
+def test_no_part_of_a_text_is_taken_for_its_mark(form: Form, text: str) -> None:
+    assert read_list(text, form) == ([text], [])
+    assert read_list(f"1. {text}\n**2.** {text}\n3) '{text}'", form)[0] == [text, text, text]
+
+
+def test_what_is_over_or_half_is_counted_with_its_reason() -> None:
+    assert read_list("1. a b\n2. c d\n3. e f\n4. g h", "chat", per_call=2) == (["a b", "c d"], [MORE, MORE])
+    assert read_list("a b\n2. c", "continuation", cut=True) == (["a b"], [CUT])
+    drafts = Expand().read(PAIR_ANSWERS[1], PAIRS, FREE, ExpandConfig(per_call=1), cut=False)
+    assert (len(drafts.good), drafts.malformed) == (1, [MORE])
+    drafts = Expand().read(PAIR_ANSWERS[1], PAIRS, FREE, ExpandConfig(), cut=True)
+    assert (len(drafts.good), drafts.malformed) == (1, [CUT])
+
+
 def test_a_lead_alone_is_no_item() -> None:
-    assert Expand().read("The 4 messages are:", LIST, TASK, ExpandConfig(), cut=False).malformed
-    plan = Expand().plan(0, seeds(), TASK, ExpandConfig(), Random(0))
+    for form in FORMS:
+        assert read_list("The 4 messages are:", form) == ([], ["the answer holds no whole item"])
+    plan = Expand().plan(0, Pool(seeds()), TASK, ExpandConfig(), Random(0))
     assert "\n\n" in plan.stop
 
 
@@ -118,6 +186,45 @@ def test_instructions_are_read_as_pairs_however_they_are_marked(answer: str) -> 
         ("Name a fruit.", "An apple."),
         ("Name a tree.", "An oak."),
     ]
+
+
+@pytest.mark.parametrize("lead", ["Sure, here are two:\n\n", "Certainly!\n"])
+def test_a_lead_takes_no_place_of_a_pair(lead: str) -> None:
+    plan = replace(PAIRS, form="chat")
+    drafts = Expand().read(lead + PAIR_ANSWERS[1], plan, FREE, ExpandConfig(per_call=2), cut=False)
+    assert ([draft.text for draft in drafts.good], drafts.malformed) == (["Name a fruit.", "Name a tree."], [])
+
+
+RESPONSES = [
+    "Use sorted(). For example:\nInput: [3, 1]\nOutput: [1, 3]\nQuestion: none",
+    "```python\nanswer: int = 3\nresponse: int = 4\n```\nPrint it.",
+    'Write it so:\n{"task": "x", "answer": 3}',
+    "Choose one:\n1. this\n2. that\n\nIn C#",
+]
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_response_is_whole_whatever_words_code_and_json_it_holds(form: Form, response: str) -> None:
+    first = "" if form == "continuation" else "1. Instruction: "
+    answer = f"{first}Sort it.\nResponse: {response}\n2. Instruction: Name a tree.\nResponse: An oak."
+    drafts = Expand().read(answer, replace(PAIRS, form=form), FREE, ExpandConfig(), cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == [
+        ("Sort it.", response),
+        ("Name a tree.", "An oak."),
+    ]
+    assert not drafts.malformed
+
+
+def test_code_and_lists_in_the_pairs_of_a_prompt_keep_their_lines() -> None:
+    code = "Fix this:\n\ndef f():\n    return 1"
+    messages = (Message(role="user", content=code), Message(role="assistant", content="1. Run it.\n2. Read it."))
+    seed = MADE_UP[TaskKind.INSTRUCTION][1].model_copy(update={"messages": messages})
+    plan = Expand().plan(0, Pool([seed]), FREE, ExpandConfig(), Random(0))
+    assert plan.variables["shots"] == [{"text": code, "answer": "1. Run it.\n2. Read it."}]
+    assert all(stop.endswith("Instruction:") for stop in plan.stop)
+    plan = Expand().plan(0, Pool([seed]), FREE, ExpandConfig(answers="leave"), Random(0))
+    assert plan.variables["shots"][0]["text"] == "Fix this: def f(): return 1"
 
 
 def test_a_broken_pair_is_malformed_and_the_others_are_kept() -> None:
@@ -169,8 +276,8 @@ def test_an_input_of_several_paragraphs_is_rewritten_whole() -> None:
     mail = "Hello,\n\nI want it back.\n\nLet me know when you have it."
     messages = (Message(role="user", content=mail), Message(role="assistant", content="refund"))
     seed = seeds()[0].model_copy(update={"messages": messages})
-    assert not Rewrite().plan(0, [seed], TASK, RewriteConfig(), Random(0)).stop
-    assert Rewrite().plan(0, seeds(), TASK, RewriteConfig(), Random(0)).stop == ("\n\n",)
+    assert not Rewrite().plan(0, Pool([seed]), TASK, RewriteConfig(), Random(0)).stop
+    assert Rewrite().plan(0, Pool(seeds()), TASK, RewriteConfig(), Random(0)).stop == ("\n\n",)
     assert rewritten(mail, seed) == [(mail, "refund")]
 
 
@@ -187,23 +294,31 @@ def test_no_answer_in_chat_is_ended_by_a_line(strategy: str) -> None:
 
 def test_a_contrast_has_another_label_than_its_seed() -> None:
     config = RewriteConfig(changes="label")
-    plan = Rewrite().plan(0, seeds(), TASK, config, Random(0))
+    plan = Rewrite().plan(0, Pool(seeds()), TASK, config, Random(0))
     draft = Rewrite().read("where is the lamp", plan, TASK, config, cut=False).good[0]
     assert (seeds()[0].label, draft.answer) == ("refund", "delivery")
 
 
 def test_a_deeper_instruction_comes_with_a_response_of_its_own() -> None:
     config = RewriteConfig(changes="both")
-    plan = Rewrite().plan(0, [MADE_UP[TaskKind.INSTRUCTION][1]], FREE, config, Random(0))
+    plan = Rewrite().plan(0, Pool([MADE_UP[TaskKind.INSTRUCTION][1]]), FREE, config, Random(0))
     answer = "### Instruction\nName a tree of the north.\n### Response\nA birch."
     drafts = Rewrite().read(answer, plan, FREE, config, cut=False)
     assert [(draft.text, draft.answer) for draft in drafts.good] == [("Name a tree of the north.", "A birch.")]
     assert Rewrite().read("A birch.", plan, FREE, config, cut=False).malformed
 
 
+def test_a_second_instruction_where_one_was_asked_for_is_counted() -> None:
+    config = RewriteConfig(changes="both")
+    plan = Rewrite().plan(0, Pool([MADE_UP[TaskKind.INSTRUCTION][1]]), FREE, config, Random(0))
+    answer = "Instruction: Name a tree.\nResponse: A birch.\nInstruction: Name a fish.\nResponse: A carp."
+    drafts = Rewrite().read(answer, plan, FREE, config, cut=False)
+    assert ([draft.answer for draft in drafts.good], drafts.malformed) == (["A birch."], [MORE])
+
+
 def test_an_answer_in_another_style_keeps_its_input() -> None:
     config, seed = RewriteConfig(changes="answer"), MADE_UP[TaskKind.INSTRUCTION][1]
-    plan = Rewrite().plan(0, [seed], FREE, config, Random(0))
+    plan = Rewrite().plan(0, Pool([seed]), FREE, config, Random(0))
     draft = Rewrite().read("It would be an oak.", plan, FREE, config, cut=False).good[0]
     assert (draft.text, draft.answer) == (seed.text, "It would be an oak.")
 
@@ -220,19 +335,36 @@ def test_each_value_of_an_axis_comes_equally_often(values: list[int], blocks: in
 MARKS = (
     *("User: ", "Assistant: ", "Question: ", "Answer: ", "**Problem:**", "Solution:", "Tests:", "```python\n", "```"),
     *("Chosen: ", "Rejected: ", "1. ", "Instruction: ", "Response: ", '{"question": ', "[", "](", ")", "x", "\n"),
+    *(
+        "Sure! ",
+        "Here are three:\n",
+        "- ",
+        "{",
+        '{"items": ["',
+        '"]}',
+        "]",
+        "[Oslo](place)",
+        "Oslo",
+        "yes",
+        " not ",
+        "\n\n",
+    ),
+    *("assert add(1)", "def test_x():\n    ", "def add(a): return a", "3.5", "```\n", '"', "Input: ", "**"),
 )
 ANSWERS = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(MARKS), max_size=40).map("".join))
 
 
-@given(answer=ANSWERS, cut=st.booleans(), number=st.integers(0, 10))
+@given(answer=ANSWERS, cut=st.booleans(), number=st.integers(0, 10), form=st.sampled_from(FORMS))
 def test_no_answer_of_a_teacher_breaks_a_strategy_and_none_is_without_outcome(
-    answer: str, cut: bool, number: int
+    answer: str, cut: bool, number: int, form: Form
 ) -> None:
     for name, strategy in STRATEGIES.items():
         for kind in strategy.tasks:
             task, seed = MADE_UP[kind]
             config = strategy.Config.model_validate({})
-            plan = strategy.plan(number, [seed], task, config, Random(number))
+            plan = replace(strategy.plan(number, Pool([seed]), task, config, Random(number)), form=form)
             drafts = strategy.read(answer, plan, task, config, cut)
             assert drafts.good or drafts.malformed, name
             assert all(draft.text.strip() for draft in drafts.good), name
+            assert len(drafts.good) <= strategy.per_call(config), name
+            assert kind is not TaskKind.CLASSIFICATION or all(draft.answer in task.labels for draft in drafts.good)

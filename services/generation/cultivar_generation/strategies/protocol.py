@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Annotated, Any, Protocol
 
@@ -9,6 +10,7 @@ from cultivar_records import Example, Message, Span, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from cultivar_generation.prompts import Form
+from cultivar_generation.strategies.reading import MORE
 
 ANY_TASK = tuple(TaskKind)
 AxisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -25,6 +27,21 @@ class StrategyConfig(BaseModel):
         max_length=16,
         description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each.",
     )
+
+
+class Pool(tuple[Example, ...]):
+    """The seeds of a run in their order, sorted by label once."""
+
+    @cached_property
+    def _by_label(self) -> Mapping[str, "Pool"]:
+        found: dict[str, list[Example]] = {}
+        for seed in self:
+            found.setdefault(seed.label or "", []).append(seed)
+        return {label: Pool(seeds) for label, seeds in found.items()}
+
+    def of(self, label: str) -> "Pool":
+        """Returns the seeds of a label, in order."""
+        return self._by_label.get(label, Pool())
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,15 @@ class Drafts:
     good: list[Draft] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
 
+    def add(self, found: Draft | str, most: int) -> None:
+        """Adds a piece of the answer: a draft, the `most` first of them, or why it is none."""
+        if isinstance(found, str):
+            self.malformed.append(found)
+        elif len(self.good) < most:
+            self.good.append(found)
+        else:
+            self.malformed.append(MORE)
+
 
 class Strategy(Protocol):
     """A program that makes candidates out of seeds."""
@@ -116,7 +142,11 @@ class Strategy(Protocol):
         """Returns how many candidates one call is asked for."""
         ...
 
-    def plan(self, number: int, seeds: Sequence[Example], task: TaskSpec, config: Any, random: Random) -> Plan:
+    def check(self, config: Any, task: TaskSpec) -> str:
+        """Returns why no call could give a candidate of the task, and what to do; empty where one can."""
+        ...
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: Any, random: Random) -> Plan:
         """Plans the call of a number, counted from 0; the same number and generator give the same plan."""
         ...
 

@@ -2,17 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar, Literal
 
-from cultivar_records import Example, TaskKind, TaskSpec, entities_answer
+from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cultivar_generation.prompts import names_in
-from cultivar_generation.strategies.marking import mark, unmark
-from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields, record_schema
+from cultivar_generation.strategies.marking import mark, read_marked, unmark
+from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.reading import CUT, EMPTY, MORE, plain, read_fields, record_schema
 
 FIELDS = {
     "text": ("instruction", "question", "prompt", "task", "input", "problem"),
@@ -50,6 +50,9 @@ class RewriteConfig(StrategyConfig):
         description="input: the input, its answer or label kept; answer: the answer, its input kept; both: a new input "
         "with an answer to it; label: the input, so that another label of the task is right.",
     )
+    policy: str = Field(
+        "", max_length=20_000, description="The text of a policy that a template may show, as style-answer does."
+    )
     check: RoundTrip | None = Field(None, description="A second call for each variant that checks it; none if absent.")
 
 
@@ -64,6 +67,7 @@ class Rewrite:
         "answer": "the seed's answer or label",
         "other": "another label of a classification task, empty where there is none",
         "label": "the label that the variant will have, empty where there are none",
+        "policy": "what the parameter policy says",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
     keeps_inputs = False
@@ -74,9 +78,19 @@ class Rewrite:
         """Returns 1: an answer is one rewriting."""
         return 1
 
-    def plan(
-        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: RewriteConfig, random: Random
-    ) -> Plan:
+    def check(self, config: RewriteConfig, task: TaskSpec) -> str:
+        """Refuses to change what a kind of task does not have, or cannot keep."""
+        kind, changes = task.kind, config.changes
+        if changes == "answer" and kind in (TaskKind.CLASSIFICATION, TaskKind.ENTITIES):
+            return f"changes is answer, and the answer of the kind {kind} is its labels: use changes: input"
+        if changes == "label" and (kind is not TaskKind.CLASSIFICATION or len(task.labels) < 2):
+            return "changes is label, which needs a task of the kind classification with two labels or more"
+        if changes == "both" and kind in (TaskKind.ENTITIES, TaskKind.CODE):
+            lost, other = ("spans", "expand") if kind is TaskKind.ENTITIES else ("tests", "code")
+            return f"changes is both, which loses the {lost} of the kind {kind}: use the strategy {other}"
+        return ""
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: RewriteConfig, random: Random) -> Plan:
         """Plans one rewriting of the next seed, round and round."""
         seed = seeds[number % len(seeds)]
         others = [label for label in task.labels if label != seed.label] if seed.label else []
@@ -86,6 +100,7 @@ class Rewrite:
             "text": mark(seed.text, seed.spans) if task.kind is TaskKind.ENTITIES else seed.text,
             "answer": seed.answer,
             "other": other,
+            "policy": config.policy,
             "task": task,
         }
         # A continuation has no end of its own; where the seed has paragraphs, a blank line is none either.
@@ -103,29 +118,29 @@ class Rewrite:
         if not text:
             return Drafts(malformed=[EMPTY])
         if config.changes == "both":
-            record = next(iter(read_fields(answer, FIELDS)), {})
+            records, _ = read_fields(answer, FIELDS)
+            record = records[0] if records else {}
             if not record.get("text") or not record.get("answer"):
                 return Drafts(malformed=["the answer has no new instruction or no response to it"])
-            return Drafts(good=[Draft(record["text"], record["answer"])])
+            return Drafts([Draft(record["text"], record["answer"])], [MORE] * (len(records) - 1))
         if config.changes == "answer":
-            if task.kind in (TaskKind.CLASSIFICATION, TaskKind.ENTITIES):
-                return Drafts(malformed=["the answer of this kind of task is its label, which cannot be rewritten"])
             return Drafts(good=[Draft(seed.text, text, seed.prompt, tests=seed.tests, evidence=seed.evidence)])
         if config.changes == "label":
             other = str(plan.variables.get("other", ""))
             return Drafts(good=[Draft(text, other)]) if other else Drafts(malformed=["the task has no other label"])
         if task.kind is TaskKind.ENTITIES:
-            return marked(text, seed)
+            return marked(text, seed, task)
         before = (*seed.prompt[:-1], seed.prompt[-1].model_copy(update={"content": text}))
         messages = before if seed.prompt[-1].role == "user" else ()
         return Drafts(good=[Draft(text, seed.answer, messages, tests=seed.tests, evidence=seed.evidence)])
 
 
-def marked(text: str, seed: Example) -> Drafts:
+def marked(text: str, seed: Example, task: TaskSpec) -> Drafts:
     """Reads a rewritten sentence whose entities are marked; all of the seed's must be there."""
     sentence, spans = unmark(text)
     wanted = Counter((seed.text[span.start : span.end].lower(), span.label) for span in seed.spans)
     found = Counter((sentence[span.start : span.end].lower(), span.label) for span in spans)
     if wanted - found:
         return Drafts(malformed=[f"{(wanted - found).total()} of the seed's entities are not marked in the answer"])
-    return Drafts(good=[Draft(sentence, entities_answer(sentence, spans), spans=spans)])
+    draft = read_marked(text, task, [seed])
+    return Drafts(malformed=[draft]) if isinstance(draft, str) else Drafts(good=[draft])
