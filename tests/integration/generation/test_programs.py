@@ -165,7 +165,8 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("code", 3), "spec.strategies[0]", "tasks of the kind code"),
         (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
-        (use("", 3, "translate", axes={"tone": ["x"]}), "prompt.template", "language"),
+        (use("", 3, "translate", axes={"language": None}), "prompt.template", "language"),
+        (use("", 3, "contrast"), "spec.strategies[0].params", "a task of the kind classification"),
     ],
 )
 async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
