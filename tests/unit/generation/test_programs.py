@@ -9,8 +9,9 @@ from cultivar_generation.strategies.dialogue import Dialogue, DialogueConfig, re
 from cultivar_generation.strategies.documents import Documents, DocumentsConfig
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.marking import mark, unmark
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.preference import FLAWS, Preference, PreferenceConfig
-from cultivar_generation.strategies.protocol import Drafts, Pool
+from cultivar_generation.strategies.protocol import Drafts
 from cultivar_generation.strategies.reading import CUT, MORE
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
 from cultivar_records import Example, Message, Provenance, Span, TaskKind, TaskSpec, example_id

@@ -9,11 +9,10 @@ from cultivar_generation.checking import MADE_UP
 from cultivar_generation.plan import Calls, RunSpec, Use, axes_of, sampling_of
 from cultivar_generation.prompts import Form, Prompt
 from cultivar_generation.strategies import STRATEGIES, Plan, Pool
-from cultivar_generation.strategies.choosing import alike, choose
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.reading import CUT, HALF, MORE
 from cultivar_generation.strategies.rewrite import Rewrite, RewriteConfig
-from cultivar_records import Example, Message, Score, TaskKind, TaskSpec
+from cultivar_records import Example, Message, TaskKind, TaskSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,39 +36,6 @@ def test_the_same_number_and_generator_plan_the_same_call(rule: str) -> None:
     config = ExpandConfig.model_validate({"choose": rule, "shots": 2})
     first, second = (Expand().plan(5, Pool(seeds()), TASK, config, Random("a")) for _ in range(2))
     assert first == second
-
-
-@given(number=st.integers(0, 1000))
-def test_the_nearest_seeds_are_more_alike_than_the_most_diverse(number: int) -> None:
-    pool = seeds()
-    near, far = (choose(rule, pool, 2, Random(number)) for rule in ("nearest", "diverse"))
-    assert alike(near[0], near[1]) >= alike(far[0], far[1])
-    assert len({seed.id for seed in (*choose("diverse", pool, 4, Random(number)),)}) == 4
-
-
-@given(st.lists(st.none() | st.integers(1, 5), min_size=4, max_size=40), st.integers(1, 8), st.integers(0, 1000))
-def test_the_best_reviewed_seeds_are_shown_before_others_and_those_without_a_score_last(
-    scores: list[int | None], count: int, number: int
-) -> None:
-    pool = [reviewed(seed, score) for seed, score in zip(seeds(10), scores, strict=False)]
-    shown = choose("best-reviewed", pool, count, Random(number))
-    ranks = [seed.provenance.mean_score or 0 for seed in shown]
-    assert sorted(ranks) == sorted((score or 0 for score in scores), reverse=True)[: len(shown)][::-1]
-    assert len({seed.id for seed in shown}) == len(shown) == min(count, len(pool))
-    if count < len(pool):
-        assert ranks == sorted(ranks)
-
-
-def reviewed(seed: Example, score: int | None) -> Example:
-    """A seed with one score in each of two criteria, or with none."""
-    scores = () if score is None else tuple(Score(criterion=name, score=score) for name in ("accuracy", "tone"))
-    return seed.model_copy(update={"provenance": seed.provenance.model_copy(update={"scores": scores})})
-
-
-def test_equally_reviewed_seeds_take_turns() -> None:
-    pool = [reviewed(seed, 5 if place < 5 else 2) for place, seed in enumerate(seeds(5))]
-    shown = {seed.id for number in range(40) for seed in choose("best-reviewed", pool, 2, Random(number))}
-    assert shown == {seed.id for seed in pool[:5]}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from cultivar_generation.strategies.code import Code
 from cultivar_generation.strategies.dialogue import Dialogue
 from cultivar_generation.strategies.documents import Documents
 from cultivar_generation.strategies.expand import Expand
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.preference import Preference
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, Strategy
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Strategy
 from cultivar_generation.strategies.rewrite import Rewrite
 
 STRATEGIES: dict[str, Strategy] = {

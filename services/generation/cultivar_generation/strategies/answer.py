@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from cultivar_records import TaskKind, TaskSpec
 
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_json
 
 NEGATION = re.compile(

@@ -12,7 +12,8 @@ from cultivar_records import TaskKind, TaskSpec
 from pydantic import Field
 
 from cultivar_generation.strategies.choosing import Rule, choose
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import MORE, fenced, read_fields, record_schema
 
 FIELDS = {

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from cultivar_records import Message, TaskKind, TaskSpec
 from pydantic import Field
 
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import list_schema, read_json
 
 USER = ("user", "human", "customer", "person", "client", "student", "you")

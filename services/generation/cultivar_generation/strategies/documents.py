@@ -12,7 +12,8 @@ from cultivar_records import TaskKind, TaskSpec
 from cultivar_texts import words
 from pydantic import Field
 
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import list_schema, read_fields, record_schema
 
 YES_NO = re.compile(r"^\s*(?:yes|no)(?:[,.!:;]\s*|\s*$)", re.IGNORECASE)

@@ -15,7 +15,8 @@ from pydantic import Field
 from cultivar_generation.prompts import Form
 from cultivar_generation.strategies.choosing import Rule, choose
 from cultivar_generation.strategies.marking import mark, read_marked
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import (
     CUT,
     HALF,

@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 from cultivar_records import TaskKind, TaskSpec
 from pydantic import Field
 
-from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import CUT, EMPTY, MORE, plain, read_fields, record_schema
 
 FIELDS = {

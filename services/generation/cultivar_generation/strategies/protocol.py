@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from random import Random
 from typing import Annotated, Any, Protocol
 
@@ -10,6 +9,7 @@ from cultivar_records import Example, Message, Span, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from cultivar_generation.prompts import Form
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.reading import MORE
 
 ANY_TASK = tuple(TaskKind)
@@ -27,21 +27,6 @@ class StrategyConfig(BaseModel):
         max_length=16,
         description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each.",
     )
-
-
-class Pool(tuple[Example, ...]):
-    """The seeds of a run in their order, sorted by label once."""
-
-    @cached_property
-    def _by_label(self) -> Mapping[str, "Pool"]:
-        found: dict[str, list[Example]] = {}
-        for seed in self:
-            found.setdefault(seed.label or "", []).append(seed)
-        return {label: Pool(seeds) for label, seeds in found.items()}
-
-    def of(self, label: str) -> "Pool":
-        """Returns the seeds of a label, in order."""
-        return self._by_label.get(label, Pool())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cultivar_generation.prompts import names_in
 from cultivar_generation.strategies.marking import mark, read_marked, unmark
-from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, Pool, StrategyConfig
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import CUT, EMPTY, MORE, plain, read_fields, record_schema
 
 FIELDS = {
