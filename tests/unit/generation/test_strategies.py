@@ -45,6 +45,7 @@ def test_the_same_number_and_generator_plan_the_same_call(rule: str) -> None:
         ("3. one two\n4) three four\n5: five six", ["one two", "three four", "five six"]),
         (' "quoted text"\n- dashed text', ["quoted text", "dashed text"]),
         ("Here are two more messages:\n1. one two\n2. three four", ["one two", "three four"]),
+        ("**1. one two**\n**2.** three four\n3. **five** six", ["one two", "three four", "**five** six"]),
     ],
 )
 def test_a_list_is_read_item_by_item(answer: str, texts: list[str]) -> None:
@@ -118,6 +119,24 @@ def test_what_is_over_or_half_is_counted_with_its_reason() -> None:
     assert (len(drafts.good), drafts.malformed) == (1, [CUT])
 
 
+ITEM_TEXTS = st.lists(
+    st.text("ab 1.3:-*()[]{},!?'", min_size=1).map(lambda text: f"x {text} y"), min_size=1, max_size=8
+)
+LEADS = {"chat": ["", "Certainly!\n\n", "Here are some:\n", "I wrote these.\n\n"], "continuation": ["", "\n"]}
+
+
+@given(
+    st.data(), ITEM_TEXTS, st.sampled_from(FORMS), st.integers(1, 8), st.sampled_from(["{}. ", "{}) ", "- ", "{}: "])
+)
+def test_every_item_of_a_list_is_a_candidate_or_counted(
+    data: st.DataObject, texts: list[str], form: Form, per_call: int, mark: str
+) -> None:
+    lead = data.draw(st.sampled_from(LEADS[form]))
+    lines = [f"{mark.format(number + 1)}{text}" for number, text in enumerate(texts)]
+    over = max(0, len(texts) - per_call)
+    assert read_list(lead + "\n".join(lines), form, per_call=per_call) == (texts[:per_call], [MORE] * over)
+
+
 def test_a_lead_alone_is_no_item() -> None:
     for form in FORMS:
         assert read_list("The 4 messages are:", form) == ([], ["the answer holds no whole item"])
@@ -139,7 +158,8 @@ def test_a_line_that_is_no_item_is_malformed_with_its_reason() -> None:
 PAIR_ANSWERS = [
     "Name a fruit.\nResponse: An apple.\n4. Instruction: Name a tree.\nResponse: An oak.",
     "1. Instruction: Name a fruit.\nResponse: An apple.\n2. Instruction: Name a tree.\nResponse: An oak.",
-    "**Instruction:** Name a fruit.\n**Response:** An apple.\n\n**Instruction:** Name a tree.\n**Response:** An oak.",
+    "**1. Instruction:** Name a fruit.\n**Response:** An apple.\n\n"
+    "**Instruction:** Name a tree.\n**Response:** An oak.",
     '```json\n[{"instruction": "Name a fruit.", "response": "An apple."},'
     ' {"instruction": "Name a tree.", "output": "An oak."},]\n```',
 ]
@@ -180,6 +200,18 @@ def test_a_response_is_whole_whatever_words_code_and_json_it_holds(form: Form, r
         ("Name a tree.", "An oak."),
     ]
     assert not drafts.malformed
+
+
+LINES = st.lists(st.text("ab 1.3:-()[]{},!?", min_size=1).map(lambda text: f"x {text} y"), min_size=1, max_size=4)
+TEXT = LINES.map("\n".join)
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.sampled_from(FORMS))
+def test_pairs_that_are_written_out_are_read_as_they_were(pairs: list[tuple[str, str]], form: Form) -> None:
+    written = "\n".join(f"{n}. Instruction: {text}\nResponse: {answer}" for n, (text, answer) in enumerate(pairs, 4))
+    answer = written.removeprefix("4. Instruction:") if form == "continuation" else written
+    drafts = Expand().read(answer, replace(PAIRS, form=form), FREE, ExpandConfig(), cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == pairs and not drafts.malformed
 
 
 def test_code_and_lists_in_the_pairs_of_a_prompt_keep_their_lines() -> None:
@@ -320,14 +352,25 @@ MARKS = (
 ANSWERS = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(MARKS), max_size=40).map("".join))
 
 
+VARIANTS: list[tuple[str, dict[str, str]]] = [
+    *((name, {}) for name in STRATEGIES),
+    *(("rewrite", {"changes": changes}) for changes in ("answer", "both", "label")),
+    ("expand", {"answers": "leave"}),
+    ("preference", {"chosen": "teacher"}),
+]
+
+
 @given(answer=ANSWERS, cut=st.booleans(), number=st.integers(0, 10), form=st.sampled_from(FORMS))
 def test_no_answer_of_a_teacher_breaks_a_strategy_and_none_is_without_outcome(
     answer: str, cut: bool, number: int, form: Form
 ) -> None:
-    for name, strategy in STRATEGIES.items():
+    for name, params in VARIANTS:
+        strategy = STRATEGIES[name]
+        config = strategy.Config.model_validate(params)
         for kind in strategy.tasks:
             task, seed = MADE_UP[kind]
-            config = strategy.Config.model_validate({})
+            if strategy.check(config, task):
+                continue
             plan = replace(strategy.plan(number, Pool([seed]), task, config, Random(number)), form=form)
             drafts = strategy.read(answer, plan, task, config, cut)
             assert drafts.good or drafts.malformed, name

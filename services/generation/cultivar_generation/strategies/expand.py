@@ -26,6 +26,7 @@ from cultivar_generation.strategies.reading import (
     read_fields,
     read_texts,
     record_schema,
+    unbolded,
     unquoted,
 )
 
@@ -162,8 +163,8 @@ def is_lead(line: str, form: Form) -> bool:
 
 
 def sorted_out(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Returns the texts of items without quotation marks around them, and a reason for each that is empty."""
-    bare = [unquoted(text) for text in texts]
+    """Returns the texts of items without quotation marks or bold type around them, and a reason for each empty one."""
+    bare = [unquoted(unbolded(text.strip())) for text in texts]
     return [text for text in bare if text], ["an item of the list is empty" for text in bare if not text]
 
 

@@ -23,6 +23,7 @@ LEAD = re.compile(
 )
 QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 JSON = re.compile(r"""^[ \t]*(?:\{\s*(?:["'}]|\Z)|\[\s*(?:["'{\[\]]|\Z))""", re.MULTILINE)
+BOLD = re.compile(r"\*\*([^*]+)\*\*")
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 CUT = "the answer was cut at its greatest length"
 EMPTY = "the answer is empty"
@@ -161,8 +162,15 @@ def _unmarked(text: str) -> str:
     lines = text.strip().split("\n")
     while lines and not lines[-1].strip("*#_- \t"):
         lines.pop()
-    text = "\n".join(lines)
-    return text.removesuffix("**").rstrip() if text.count("**") % 2 else text
+    return unbolded("\n".join(lines))
+
+
+def unbolded(text: str) -> str:
+    """Returns a text without the end of bold type that begins before it, or the bold type around it."""
+    if text.count("**") % 2:
+        return text.removesuffix("**").rstrip()
+    bold = BOLD.fullmatch(text)
+    return bold.group(1) if bold else text
 
 
 def _marks(answer: str, names: Mapping[str, Sequence[str]]) -> list[tuple[str, re.Match[str]]]:
@@ -173,7 +181,7 @@ def _marks(answer: str, names: Mapping[str, Sequence[str]]) -> list[tuple[str, r
     """
     words = "|".join(sorted((re.escape(word) for group in names.values() for word in group), key=len, reverse=True))
     mark = re.compile(
-        rf"^[ \t]*(?:\d{{1,3}}[.)][ \t]*)?[*_# \t]*\b({words})\b[ \t]*#?\d{{0,3}}[*_]*[ \t]*:[*_]*", re.I | re.M
+        rf"^[*_# \t]*(?:\d{{1,3}}[.)][*_# \t]*)?\b({words})\b[ \t]*#?\d{{0,3}}[*_]*[ \t]*:[*_]*", re.I | re.M
     )
     heading = re.compile(rf"^[ \t]*#{{1,6}}[ \t]*({words})[ \t]*\d{{0,3}}[ \t]*$", re.I | re.M)
     code = [fence.span() for fence in CODE.finditer(answer)]

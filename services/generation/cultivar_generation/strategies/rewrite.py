@@ -10,6 +10,7 @@ from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cultivar_generation.prompts import names_in
+from cultivar_generation.strategies.answer import labels_in
 from cultivar_generation.strategies.marking import mark, read_marked, unmark
 from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, StrategyConfig
@@ -20,7 +21,7 @@ FIELDS = {
     "answer": ("response", "answer", "output", "solution"),
 }
 TAIL = re.compile(
-    r"\n\s*\n(?:(?:please )?(?:let me know|feel free)|i hope (?:this|that|it)|is there anything|note:)[^\n]*$", re.I
+    r"\n[ \t]*\n(?:(?:please )?(?:let me know|feel free)|i hope (?:this|that|it)|is there anything|note:)[^\n]*$", re.I
 )
 """What a chat model says after the text that it was asked for."""
 
@@ -119,11 +120,7 @@ class Rewrite:
         if not text:
             return Drafts(malformed=[EMPTY])
         if config.changes == "both":
-            records, _ = read_fields(answer, FIELDS)
-            record = records[0] if records else {}
-            if not record.get("text") or not record.get("answer"):
-                return Drafts(malformed=["the answer has no new instruction or no response to it"])
-            return Drafts([Draft(record["text"], record["answer"])], [MORE] * (len(records) - 1))
+            return new_pair(answer, task)
         if config.changes == "answer":
             return Drafts(good=[Draft(seed.text, text, seed.prompt, tests=seed.tests, evidence=seed.evidence)])
         if config.changes == "label":
@@ -134,6 +131,21 @@ class Rewrite:
         before = (*seed.prompt[:-1], seed.prompt[-1].model_copy(update={"content": text}))
         messages = before if seed.prompt[-1].role == "user" else ()
         return Drafts(good=[Draft(text, seed.answer, messages, tests=seed.tests, evidence=seed.evidence)])
+
+
+def new_pair(answer: str, task: TaskSpec) -> Drafts:
+    """Reads a new input with an answer to it, which is a label where the task has labels to sort by."""
+    records, _ = read_fields(answer, FIELDS)
+    record = records[0] if records else {}
+    if not record.get("text") or not record.get("answer"):
+        return Drafts(malformed=["the answer has no new instruction or no response to it"])
+    given = record["answer"]
+    if task.kind is TaskKind.CLASSIFICATION:
+        named = labels_in(given, task.labels)
+        if len(named) != 1:
+            return Drafts(malformed=["the response to the new instruction is not one of the task's labels"])
+        given = named[0]
+    return Drafts([Draft(record["text"], given)], [MORE] * (len(records) - 1))
 
 
 def marked(text: str, seed: Example, task: TaskSpec) -> Drafts:
