@@ -25,7 +25,8 @@ class StrategyConfig(BaseModel):
     axes: dict[AxisName, AxisValues] = Field(
         {},
         max_length=16,
-        description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each.",
+        description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each. "
+        "Those of a prompt stay beside what is given, by name; one given as null goes.",
     )
 
 
