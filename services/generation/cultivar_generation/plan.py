@@ -203,7 +203,7 @@ class Calls:
         seed, teacher = random.getrandbits(31), self._teachers[0]
         if len(self._teachers) > 1:
             teacher = random.choices(self._teachers, self._weights)[0]
-        plan = replace(plan, form=prompt.form)
+        plan = replace(plan, form=prompt.form, template=prompt.template)
         return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:

@@ -136,6 +136,17 @@ async def test_every_prompt_for_labels_gives_candidates_with_labels_of_the_task(
     assert changed and all(one.label != own[one.provenance.seeds[0]] for one in changed)
 
 
+async def test_a_teacher_that_takes_schemas_answers_with_one_of_the_labels(start: Start, teacher: FakeTeacher) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    follows = pb.Teacher(url=teacher.url, model="fake-teacher", structured_output=pb.STRUCTURED_OUTPUT_ALWAYS)
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=follows, skip_probe=True)
+    )
+    preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=plan(seeds_name, use("answer", 6))))
+    assert len(preview.calls) == 6 and all(call.answer.startswith('{"label": ') for call in preview.calls)
+    assert {made.label for call in preview.calls for made in call.candidates} == {"refund", "delivery"}
+
+
 OF_OTHER_KINDS = {"code", "entities", "entities-paraphrase"}
 
 

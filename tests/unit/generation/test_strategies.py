@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from cultivar_generation.checking import MADE_UP
 from cultivar_generation.plan import Calls, RunSpec, Use, axes_of, sampling_of
-from cultivar_generation.prompts import Form, Prompt
+from cultivar_generation.prompts import Form, Prompt, shipped
 from cultivar_generation.strategies import STRATEGIES, Plan, Pool
 from cultivar_generation.strategies.expand import Expand, ExpandConfig
 from cultivar_generation.strategies.reading import CUT, HALF, MORE
@@ -200,6 +200,16 @@ def test_a_response_is_whole_whatever_words_code_and_json_it_holds(form: Form, r
         ("Name a tree.", "An oak."),
     ]
     assert not drafts.malformed
+
+
+def test_a_continuation_goes_on_in_the_words_of_its_prompt_alone() -> None:
+    plan = replace(PAIRS, template=shipped()["continue"][2].template)
+    answer = " Sort it.\nResponse: Use sorted().\nInput: [3, 1]\nOutput: [1, 3]\nQuestion: none"
+    drafts = Expand().read(answer, plan, FREE, ExpandConfig(), cut=False)
+    assert [draft.text for draft in drafts.good] == ["Sort it."] and drafts.good[0].answer.endswith("Question: none")
+    other = replace(plan, template="Question: {{ shots[0].text }}\nAnswer: {{ shots[0].answer }}\nQuestion:")
+    drafts = Expand().read(" Who?\nAnswer: I.\nQuestion: Why?\nAnswer: So.", other, FREE, ExpandConfig(), cut=False)
+    assert [(draft.text, draft.answer) for draft in drafts.good] == [("Who?", "I."), ("Why?", "So.")]
 
 
 LINES = st.lists(st.text("ab 1.3:-()[]{},!?", min_size=1).map(lambda text: f"x {text} y"), min_size=1, max_size=4)

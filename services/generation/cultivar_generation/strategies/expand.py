@@ -23,6 +23,7 @@ from cultivar_generation.strategies.reading import (
     is_json,
     json_start,
     list_schema,
+    marked_in,
     read_fields,
     read_texts,
     record_schema,
@@ -122,7 +123,7 @@ class Expand:
             entities, label = task.kind is TaskKind.ENTITIES, str(plan.variables["label"])
             found = [read_marked(text, task, plan.seeds) if entities else Draft(text, label) for text in texts]
         else:
-            found, wrong = pairs(answer, plan.form, cut)
+            found, wrong = pairs(answer, plan, cut)
         drafts = Drafts(malformed=wrong)
         for one in found:
             drafts.add(one, config.per_call)
@@ -168,9 +169,13 @@ def sorted_out(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     return [text for text in bare if text], ["an item of the list is empty" for text in bare if not text]
 
 
-def pairs(answer: str, form: Form, cut: bool) -> tuple[list[Draft | str], list[str]]:
+def pairs(answer: str, plan: Plan, cut: bool) -> tuple[list[Draft | str], list[str]]:
     """Returns the pairs of instruction and response of an answer, and why the rest of it is none."""
-    records, wrong = read_fields(answer, FIELDS, cut, "text" if form == "continuation" else "")
+    if plan.form == "continuation":
+        fields = {name: marked_in(plan.template, words) for name, words in FIELDS.items()}
+        records, wrong = read_fields(answer, fields, cut, opens="text")
+    else:
+        records, wrong = read_fields(answer, FIELDS, cut)
     whole = [Draft(one["text"], one["answer"]) for one in records if one.get("text") and one.get("answer")]
     return [*whole], [*wrong, *["an item has no instruction or no response"] * (len(records) - len(whole))]
 

@@ -36,8 +36,8 @@ class Plan:
 
     `stop` ends a continuation, which has no end of its own; a chat model ends its answer itself, and may begin it with
     a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to one; empty
-    where the answer is one text. `form` is that of the prompt: a continuation begins in the middle of what the prompt
-    ends with.
+    where the answer is one text. `form` and `template` are the prompt's: a continuation begins in the middle of what
+    its prompt ends with, and goes on in its words.
     """
 
     seeds: tuple[Example, ...]
@@ -45,6 +45,7 @@ class Plan:
     stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] = field(default_factory=dict)
     form: Form = "chat"
+    template: str = ""
 
 
 @dataclass(frozen=True)

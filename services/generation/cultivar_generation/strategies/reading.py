@@ -120,6 +120,12 @@ def read_fields(
     return (found[:-1], [CUT]) if cut else (found, [])
 
 
+def marked_in(template: str, words: Sequence[str]) -> Sequence[str]:
+    """Returns those of a field's words that a template marks it by, or all where it does by none."""
+    used = [word for word in words if re.search(rf"\b{re.escape(word)}[*_ \t]*:", template, re.IGNORECASE)]
+    return used or words
+
+
 def fenced(text: str) -> str:
     """Returns the code of the first fence in a text, or the text where there is none."""
     match = FENCE.search(text)
