@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cultivar_generation.errors import StrategyUnknown, TemplateInvalid
 from cultivar_generation.prompts import Prompt, names_in
-from cultivar_generation.strategies import STRATEGIES, Strategy
+from cultivar_generation.strategies import STRATEGIES, Pool, Strategy
 
 AXES = "axes"
 
@@ -54,7 +54,7 @@ def try_template(prompt: Prompt, strategy: Strategy, config: Any) -> None:
     wrong: list[TemplateInvalid] = []
     for kind in strategy.tasks:
         task, seed = MADE_UP[kind]
-        plan = strategy.plan(0, [seed], task, config, Random(0))
+        plan = strategy.plan(0, Pool([seed]), task, config, Random(0))
         axes: Mapping[str, str] = {axis: values[0] for axis, values in config.axes.items()}
         try:
             prompt.render({**plan.variables, AXES: axes})

@@ -51,6 +51,9 @@ def decode_spec(project: str, spec: pb.GenerationSpec, prompts: Mapping[int, Pro
     if not spec.strategies:
         raise InvalidArgument("spec.strategies is empty: name at least one strategy", field="spec.strategies")
     task = decode_task(spec.task, "spec.task")
+    if task.kind is TaskKind.CLASSIFICATION and not task.labels:
+        field = "spec.task.labels"
+        raise InvalidArgument(f"{field} is empty: name the labels that the seeds have", field=field)
     return RunSpec(
         seeds=artifact_digest(project, spec.seeds, "spec.seeds"),
         task=task,
@@ -147,9 +150,11 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) 
         kinds = ", ".join(strategy.tasks)
         raise InvalidArgument(f"{field}: {name} is for tasks of the kind {kinds}, not {task.kind}", field=field)
     try:
-        config = strategy.Config.model_validate({**prompt.params, **decode_struct(use.params)})
+        config = strategy.Config.model_validate(with_params(prompt.params, decode_struct(use.params)))
     except ValidationError as error:
         raise invalid(error, f"{field}.params") from error
+    if why := strategy.check(config, task):
+        raise InvalidArgument(f"{field}.params: {why}", field=f"{field}.params")
     try_template(prompt, strategy, config)
     if not 1 <= use.count <= 10_000_000:
         raise InvalidArgument(f"{field}.count must be 1 to 10,000,000, got {use.count}", field=f"{field}.count")
@@ -161,6 +166,15 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) 
         count=use.count,
         refill=use.refill,
     )
+
+
+def with_params(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a prompt with those given over them; axes by name, and one that is null goes."""
+    both = {**own, **given}
+    if isinstance(own.get("axes"), Mapping) and isinstance(given.get("axes"), Mapping):
+        axes = {**own["axes"], **given["axes"]}
+        both["axes"] = {axis: values for axis, values in axes.items() if values is not None}
+    return both
 
 
 def known_strategy(name: str, field: str) -> Strategy:

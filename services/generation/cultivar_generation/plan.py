@@ -1,7 +1,7 @@
 """What a generation run is to do, resolved: strategies with their defaults, prompts by version, the calls by number."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
 from cultivar_generation.prompts import Prompt
-from cultivar_generation.strategies import STRATEGIES, Draft, Plan
+from cultivar_generation.strategies import STRATEGIES, Draft, Plan, Pool
 from cultivar_generation.strategies.protocol import StrategyConfig
 
 MOST_TEACHERS = 16
@@ -117,7 +117,7 @@ class Calls:
 
     def __init__(self, spec: RunSpec, seeds: Sequence[Example], prompts: Sequence[Prompt]) -> None:
         self._spec = spec
-        self._seeds = sorted(seeds, key=lambda seed: seed.id)
+        self._seeds = Pool(sorted(seeds, key=lambda seed: seed.id))
         self._uses = [
             (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
             for use, prompt in zip(spec.uses, prompts, strict=True)
@@ -203,6 +203,7 @@ class Calls:
         seed, teacher = random.getrandbits(31), self._teachers[0]
         if len(self._teachers) > 1:
             teacher = random.choices(self._teachers, self._weights)[0]
+        plan = replace(plan, form=prompt.form, template=prompt.template)
         return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
@@ -226,7 +227,7 @@ def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
     """Returns how the model is to be sampled for a call."""
-    stop = call.plan.chat_stop if call.prompt.form == "chat" else call.plan.stop
+    stop = call.plan.stop if call.prompt.form == "continuation" else ()
     return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
 
 
@@ -237,11 +238,13 @@ def candidate(
 
     `licence` is that of the teacher; the candidate has it, and those of the examples in its prompt.
     """
-    first = call.plan.seeds[0]
+    identifier = example_id(run, call.id, ordinal)
+    # What is made from a label's guideline alone descends from no seed, and begins a family.
+    family = call.plan.seeds[0].provenance.family if call.plan.seeds else identifier
     label = draft.answer if spec.task.labels and draft.answer in spec.task.labels else None
     try:
         return Example(
-            id=example_id(run, call.id, ordinal),
+            id=identifier,
             task=spec.task.kind,
             messages=draft.conversation,
             label=label,
@@ -251,7 +254,7 @@ def candidate(
             rejected=draft.rejected,
             provenance=Provenance(
                 origin="candidate",
-                family=first.provenance.family,
+                family=family,
                 run=run,
                 seeds=tuple(seed.id for seed in call.plan.seeds),
                 strategy=call.use.strategy,

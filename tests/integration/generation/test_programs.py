@@ -9,15 +9,17 @@ from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.run.v1 import run_pb2
 from cultivar_artifacts import load_manifest, read_shards
 from cultivar_generation.checking import MADE_UP
+from cultivar_generation.prompts import shipped
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_records import Example, Message, Provenance, Span, TaskKind, example_id
 from cultivar_service.serving import Host
 from cultivar_service.struct_codec import encode_struct
+from cultivar_texts import words
 
 from tests.conftest import Start
 from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation
 from tests.integration.generation.test_generation_runs import spec as plan
-from tests.seeds import commit_examples
+from tests.seeds import commit_examples, seeds
 
 KINDS = {
     TaskKind.INSTRUCTION: example_pb2.TASK_KIND_INSTRUCTION,
@@ -69,6 +71,7 @@ def use(strategy: str, count: int, prompt: str = "", **params: Any) -> pb.Strate
 INSTRUCTION_USES = {
     "answer": use("answer", 3),
     "dialogue": use("dialogue", 3),
+    "answer-briefly": use("", 3, "answer-briefly"),
     "documents": use("documents", 6, grounded=0),
     "preference": use("preference", 3),
     "preference-pair": use("", 3, "preference-pair"),
@@ -79,6 +82,8 @@ INSTRUCTION_USES = {
     "evolve-deeper": use("", 3, "evolve-deeper"),
     "evolve-broader": use("", 3, "evolve-broader"),
     "instructions": use("", 4, "instructions"),
+    "continue-instructions": use("", 4, "continue-instructions"),
+    "translate": use("", 3, "translate", check=None),
     "pairs": use("", 8, "pairs"),
     "paraphrase": use("rewrite", 3),
     "continue": use("expand", 4),
@@ -96,13 +101,62 @@ async def test_every_prompt_for_instructions_gives_candidates_and_no_call_is_los
     assert all(call["candidates"] or call["malformed"] or call["cause"] for call in calls)
     assert all(call["raw"] for call in calls if call["malformed"])
     assert sum(call["candidates"] for call in calls) == len(made) == run.run.progress.counts["candidates"]
-    by_prompt = {one.provenance.prompt.split("@")[0] for one in made}
-    assert by_prompt == set(INSTRUCTION_USES)
+    assert prompts_of(made) == set(INSTRUCTION_USES)
     known = {seed.id for seed in seeds}
     for one in made:
         origin = one.provenance
         assert set(origin.seeds) <= known and origin.strategy and origin.teacher == "fake" and origin.prompt_digest
         assert origin.call in {call["id"] for call in calls}
+
+
+LABEL_USES = {
+    "by-label": use("", 8, "by-label"),
+    "edge-cases": use("", 8, "edge-cases"),
+    "continue": use("expand", 8),
+    "contrast": use("", 6, "contrast"),
+    "paraphrase": use("rewrite", 6),
+    "blur": use("", 6, "blur"),
+    "style": use("", 6, "style"),
+    "answer": use("answer", 6),
+}
+
+
+async def test_every_prompt_for_labels_gives_candidates_with_labels_of_the_task(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, seeds_name = await open_generation(start, teacher)
+    request = pb.CreateGenerationRunRequest(parent=PARENT, spec=plan(seeds_name, *LABEL_USES.values()))
+    run = await finish(stub, await stub.CreateGenerationRun(request))
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    made = await candidates(host, run)
+    assert prompts_of(made) == set(LABEL_USES)
+    assert {one.label for one in made} == {"refund", "delivery"}
+    own = {seed.id: seed.label for seed in seeds()}
+    changed = [one for one in made if one.provenance.prompt == "contrast@1"]
+    assert changed and all(one.label != own[one.provenance.seeds[0]] for one in changed)
+
+
+async def test_a_teacher_that_takes_schemas_answers_with_one_of_the_labels(start: Start, teacher: FakeTeacher) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    follows = pb.Teacher(url=teacher.url, model="fake-teacher", structured_output=pb.STRUCTURED_OUTPUT_ALWAYS)
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=follows, skip_probe=True)
+    )
+    preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=plan(seeds_name, use("answer", 6))))
+    assert len(preview.calls) == 6 and all(call.answer.startswith('{"label": ') for call in preview.calls)
+    assert {made.label for call in preview.calls for made in call.candidates} == {"refund", "delivery"}
+
+
+OF_OTHER_KINDS = {"code", "entities", "entities-paraphrase"}
+
+
+def test_every_prompt_that_ships_is_run_here() -> None:
+    assert {*INSTRUCTION_USES, *LABEL_USES, *OF_OTHER_KINDS} == set(shipped())
+
+
+def prompts_of(made: list[Example]) -> set[str]:
+    """The names of the prompts that candidates were made with."""
+    return {one.provenance.prompt.split("@")[0] for one in made}
 
 
 async def test_each_program_gives_what_it_is_for(start: Start, teacher: FakeTeacher) -> None:
@@ -126,9 +180,32 @@ async def test_code_comes_with_tests_and_entities_with_spans(start: Start, teach
         example(f"I fly to {city} on Monday", f"{city} = place", TaskKind.ENTITIES, spans=(span,))
         for city, span in cities.items()
     ]
-    _, made = await run_of(host, stub, places, [use("expand", 12)], labels=("place",))
-    spans = [one.text[span.start : span.end] for one in made for span in one.spans]
-    assert spans and set(spans) <= {"Oslo", "Lima", "Rome"}
+    uses = [use("expand", 12), use("rewrite", 6)]
+    run, made = await run_of(host, stub, places, uses, labels=("place",))
+    assert prompts_of(made) == {"entities", "entities-paraphrase"}
+    for one in made:
+        marked = [one.text[span.start : span.end] for span in one.spans]
+        assert marked == [word for word in one.text.split() if word in cities], one.text
+        assert one.answer == "; ".join(f"{city} = place" for city in marked)
+    calls = await calls_of(host, run)
+    assert all(call["raw"] for call in calls if call["malformed"])
+
+
+async def test_answers_that_lie_in_a_passage_are_kept_by_default_and_others_are_malformed(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    passages = [example(f"{text} {answer} " * 12, "") for text, answer in TASKS.items()]
+    run, made = await run_of(host, stub, passages, [use("documents", 30)])
+    calls = await calls_of(host, run)
+    reasons = {reason for call in calls for reason in call["malformed"]}
+    assert made and reasons == {"an answer says what the passage does not"}
+    asked = 3 * len(calls)
+    assert len(made) + sum(len(call["malformed"]) for call in calls) == asked
+    for one in made:
+        known = set(words(f"{one.evidence[0]} {one.text}"))
+        names = {word.strip(".,").lower() for word in one.answer.split()[1:] if word[0].isupper()}
+        assert names <= known and 2 * len(set(words(one.answer)) & known) >= len(set(words(one.answer)))
 
 
 async def test_inputs_without_answers_are_answered_and_refused_by_what_needs_answers(
@@ -165,7 +242,8 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("code", 3), "spec.strategies[0]", "tasks of the kind code"),
         (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
-        (use("", 3, "translate", axes={"tone": ["x"]}), "prompt.template", "language"),
+        (use("", 3, "translate", axes={"language": None}), "prompt.template", "language"),
+        (use("", 3, "contrast"), "spec.strategies[0].params", "a task of the kind classification"),
     ],
 )
 async def test_a_use_that_cannot_be_made_is_refused_with_its_field(

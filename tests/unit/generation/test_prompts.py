@@ -9,7 +9,7 @@ import pytest
 from cultivar_generation.checking import MADE_UP, check_prompt
 from cultivar_generation.errors import TemplateInvalid
 from cultivar_generation.prompts import Prompt, compiled, shipped
-from cultivar_generation.strategies import STRATEGIES
+from cultivar_generation.strategies import STRATEGIES, Pool
 from cultivar_records import TaskKind, TaskSpec
 from cultivar_service.errors import InvalidArgument
 
@@ -26,7 +26,7 @@ def rendered(prompt: Prompt, axes: dict[str, str]) -> Iterator[str]:
     strategy = STRATEGIES[prompt.strategy]
     for kind in strategy.tasks:
         task, seed = MADE_UP[kind]
-        plan = strategy.plan(0, [seed], task, strategy.Config.model_validate(prompt.params), Random(0))
+        plan = strategy.plan(0, Pool([seed]), task, strategy.Config.model_validate(prompt.params), Random(0))
         yield prompt.render({**plan.variables, "axes": axes})
 
 

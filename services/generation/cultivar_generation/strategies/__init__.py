@@ -12,6 +12,7 @@ from cultivar_generation.strategies.code import Code
 from cultivar_generation.strategies.dialogue import Dialogue
 from cultivar_generation.strategies.documents import Documents
 from cultivar_generation.strategies.expand import Expand
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.preference import Preference
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, Strategy
 from cultivar_generation.strategies.rewrite import Rewrite
@@ -26,7 +27,10 @@ STRATEGIES: dict[str, Strategy] = {
     "rewrite": Rewrite(),
 }
 
-OTHER_DEFAULTS = {("expand", TaskKind.ENTITIES): "entities"}
+OTHER_DEFAULTS = {
+    ("expand", TaskKind.ENTITIES): "entities",
+    ("rewrite", TaskKind.ENTITIES): "entities-paraphrase",
+}
 """Where a kind of task has a prompt of its own as the default of a strategy."""
 
-__all__ = ["OTHER_DEFAULTS", "STRATEGIES", "Draft", "Drafts", "Plan", "Strategy"]
+__all__ = ["OTHER_DEFAULTS", "STRATEGIES", "Draft", "Drafts", "Plan", "Pool", "Strategy"]

@@ -1,13 +1,14 @@
 """dialogue: one pair in, the same conversation carried on for several turns out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar, Literal
 
-from cultivar_records import Example, Message, TaskKind, TaskSpec
+from cultivar_records import Message, TaskKind, TaskSpec
 from pydantic import Field
 
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
 from cultivar_generation.strategies.reading import list_schema, read_json
 
@@ -51,9 +52,11 @@ class Dialogue:
         """Returns 1: an answer is one conversation."""
         return 1
 
-    def plan(
-        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: DialogueConfig, random: Random
-    ) -> Plan:
+    def check(self, config: DialogueConfig, task: TaskSpec) -> str:
+        """Refuses nothing."""
+        return ""
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: DialogueConfig, random: Random) -> Plan:
         """Plans the conversation of the next seed, round and round."""
         seed = seeds[number % len(seeds)]
         turns = [{"role": message.role, "content": message.content} for message in seed.messages]

@@ -6,7 +6,9 @@ Offsets that a model counts are wrong; marks that it copies are right or missing
 import re
 from collections.abc import Iterable
 
-from cultivar_records import Span
+from cultivar_records import Example, Span, TaskSpec, entities_answer
+
+from cultivar_generation.strategies.protocol import Draft
 
 ESCAPED = re.compile(r"([\\\[\]])")
 MARK = re.compile(r"\[((?:\\.|[^\\\[\]])+)\]\(([^()\n]{1,100})\)|\\([\\\[\]])")
@@ -37,6 +39,29 @@ def unmark(marked: str) -> tuple[str, tuple[Span, ...]]:
         text += surface
         at = match.end()
     return text + marked[at:], tuple(spans)
+
+
+def read_marked(text: str, task: TaskSpec, shown: Iterable[Example]) -> Draft | str:
+    """Reads a sentence whose entities are marked, or returns why its marks cannot be right.
+
+    An entity that the shown seeds mark, or the sentence itself does, is marked wherever it stands; a sentence without
+    any mark is no example unless a seed is one.
+    """
+    seeds, (sentence, spans) = list(shown), unmark(text)
+    if task.labels and any(span.label not in task.labels for span in spans):
+        return "an entity has a label that the task does not have"
+    if not spans and all(seed.spans for seed in seeds):
+        return "no entity of the sentence is marked"
+    rest = sentence
+    for span in reversed(spans):
+        rest = f"{rest[: span.start]}\n{rest[span.end :]}"
+    known = {sentence[span.start : span.end] for span in spans}
+    known |= {seed.text[span.start : span.end] for seed in seeds for span in seed.spans}
+    if any(re.search(rf"(?<!\w){re.escape(surface)}(?!\w)", rest) for surface in known):
+        return "an entity stands in the sentence without its mark"
+    if not sentence.strip():
+        return "an item of the list is empty"
+    return Draft(sentence, entities_answer(sentence, spans), spans=spans)
 
 
 def escape(text: str) -> str:

@@ -4,15 +4,16 @@ The chosen answer is the seed's own (a person wrote it, the teacher writes a wor
 the teacher's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar, Literal
 
-from cultivar_records import Example, TaskKind, TaskSpec
+from cultivar_records import TaskKind, TaskSpec
 from pydantic import Field
 
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields, record_schema
+from cultivar_generation.strategies.reading import CUT, EMPTY, MORE, plain, read_fields, record_schema
 
 FIELDS = {
     "chosen": ("chosen", "better", "good", "better answer", "good answer"),
@@ -59,9 +60,11 @@ class Preference:
         """Returns 1: an answer is one pair."""
         return 1
 
-    def plan(
-        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: PreferenceConfig, random: Random
-    ) -> Plan:
+    def check(self, config: PreferenceConfig, task: TaskSpec) -> str:
+        """Refuses nothing."""
+        return ""
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: PreferenceConfig, random: Random) -> Plan:
         """Plans the pair of the next seed, round and round; each round of the seeds has another flaw for a seed."""
         seed = seeds[number % len(seeds)]
         flaw = config.flaws[(number + number // len(seeds)) % len(config.flaws)]
@@ -70,11 +73,11 @@ class Preference:
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: PreferenceConfig, cut: bool) -> Drafts:
         """Reads the rejected answer, or both; two that are alike are no pair."""
-        seed = plan.seeds[0]
+        seed, records = plan.seeds[0], read_fields(answer, FIELDS)[0] if config.chosen == "teacher" else []
         if config.chosen == "seed":
             chosen, rejected = seed.answer, plain(answer)
         else:
-            record = next(iter(read_fields(answer, FIELDS)), {})
+            record = records[0] if records else {}
             chosen, rejected = record.get("chosen", ""), record.get("rejected", "")
         if cut:
             return Drafts(malformed=[CUT])
@@ -84,4 +87,5 @@ class Preference:
             return Drafts(malformed=["a chosen or a rejected answer is missing"])
         if " ".join(chosen.split()).lower() == " ".join(rejected.split()).lower():
             return Drafts(malformed=["the rejected answer is the chosen one"])
-        return Drafts(good=[Draft(seed.text, chosen, seed.prompt, tests=seed.tests, rejected=rejected)])
+        draft = Draft(seed.text, chosen, seed.prompt, tests=seed.tests, rejected=rejected)
+        return Drafts([draft], [MORE] * (len(records) - 1))

@@ -8,6 +8,10 @@ from typing import Annotated, Any, Protocol
 from cultivar_records import Example, Message, Span, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field
 
+from cultivar_generation.prompts import Form
+from cultivar_generation.strategies.pool import Pool
+from cultivar_generation.strategies.reading import MORE
+
 ANY_TASK = tuple(TaskKind)
 AxisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 AxisValues = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
@@ -21,7 +25,8 @@ class StrategyConfig(BaseModel):
     axes: dict[AxisName, AxisValues] = Field(
         {},
         max_length=16,
-        description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each.",
+        description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each. "
+        "Those of a prompt stay beside what is given, by name; one given as null goes.",
     )
 
 
@@ -29,16 +34,18 @@ class StrategyConfig(BaseModel):
 class Plan:
     """One call that a strategy plans: the seeds in its prompt, what the template may name, where the answer ends.
 
-    `stop` ends a continuation, which has no end of its own; `chat_stop` ends the answer of a chat model, which may
-    begin with a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to
-    one; empty where the answer is one text.
+    `stop` ends a continuation, which has no end of its own; a chat model ends its answer itself, and may begin it with
+    a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to one; empty
+    where the answer is one text. `form` and `template` are the prompt's: a continuation begins in the middle of what
+    its prompt ends with, and goes on in its words.
     """
 
     seeds: tuple[Example, ...]
     variables: Mapping[str, Any]
     stop: tuple[str, ...] = ()
-    chat_stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] = field(default_factory=dict)
+    form: Form = "chat"
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,15 @@ class Drafts:
 
     good: list[Draft] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+
+    def add(self, found: Draft | str, most: int) -> None:
+        """Adds a piece of the answer: a draft, the `most` first of them, or why it is none."""
+        if isinstance(found, str):
+            self.malformed.append(found)
+        elif len(self.good) < most:
+            self.good.append(found)
+        else:
+            self.malformed.append(MORE)
 
 
 class Strategy(Protocol):
@@ -113,7 +129,11 @@ class Strategy(Protocol):
         """Returns how many candidates one call is asked for."""
         ...
 
-    def plan(self, number: int, seeds: Sequence[Example], task: TaskSpec, config: Any, random: Random) -> Plan:
+    def check(self, config: Any, task: TaskSpec) -> str:
+        """Returns why no call could give a candidate of the task, and what to do; empty where one can."""
+        ...
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: Any, random: Random) -> Plan:
         """Plans the call of a number, counted from 0; the same number and generator give the same plan."""
         ...
 

@@ -1,22 +1,29 @@
 """rewrite: one seed in, a variant of it out; what the variant changes is a parameter, how it changes is the prompt."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar, Literal
 
-from cultivar_records import Example, TaskKind, TaskSpec, entities_answer
+from cultivar_records import Example, TaskKind, TaskSpec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cultivar_generation.prompts import names_in
-from cultivar_generation.strategies.marking import mark, unmark
+from cultivar_generation.strategies.answer import labels_in
+from cultivar_generation.strategies.marking import mark, read_marked, unmark
+from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.protocol import ANY_TASK, Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import CUT, EMPTY, plain, read_fields, record_schema
+from cultivar_generation.strategies.reading import CUT, EMPTY, MORE, plain, read_fields, record_schema
 
 FIELDS = {
     "text": ("instruction", "question", "prompt", "task", "input", "problem"),
     "answer": ("response", "answer", "output", "solution"),
 }
+TAIL = re.compile(
+    r"\n[ \t]*\n(?:(?:please )?(?:let me know|feel free)|i hope (?:this|that|it)|is there anything|note:)[^\n]*$", re.I
+)
+"""What a chat model says after the text that it was asked for."""
 
 
 class RoundTrip(BaseModel):
@@ -45,6 +52,9 @@ class RewriteConfig(StrategyConfig):
         description="input: the input, its answer or label kept; answer: the answer, its input kept; both: a new input "
         "with an answer to it; label: the input, so that another label of the task is right.",
     )
+    policy: str = Field(
+        "", max_length=20_000, description="The text of a policy that a template may show, as style-answer does."
+    )
     check: RoundTrip | None = Field(None, description="A second call for each variant that checks it; none if absent.")
 
 
@@ -59,6 +69,7 @@ class Rewrite:
         "answer": "the seed's answer or label",
         "other": "another label of a classification task, empty where there is none",
         "label": "the label that the variant will have, empty where there are none",
+        "policy": "what the parameter policy says",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
     keeps_inputs = False
@@ -69,9 +80,19 @@ class Rewrite:
         """Returns 1: an answer is one rewriting."""
         return 1
 
-    def plan(
-        self, number: int, seeds: Sequence[Example], task: TaskSpec, config: RewriteConfig, random: Random
-    ) -> Plan:
+    def check(self, config: RewriteConfig, task: TaskSpec) -> str:
+        """Refuses to change what a kind of task does not have, or cannot keep."""
+        kind, changes = task.kind, config.changes
+        if changes == "answer" and kind in (TaskKind.CLASSIFICATION, TaskKind.ENTITIES):
+            return f"changes is answer, and the answer of the kind {kind} is its labels: use changes: input"
+        if changes == "label" and (kind is not TaskKind.CLASSIFICATION or len(task.labels) < 2):
+            return "changes is label, which needs a task of the kind classification with two labels or more"
+        if changes == "both" and kind in (TaskKind.ENTITIES, TaskKind.CODE):
+            lost, other = ("spans", "expand") if kind is TaskKind.ENTITIES else ("tests", "code")
+            return f"changes is both, which loses the {lost} of the kind {kind}: use the strategy {other}"
+        return ""
+
+    def plan(self, number: int, seeds: Pool, task: TaskSpec, config: RewriteConfig, random: Random) -> Plan:
         """Plans one rewriting of the next seed, round and round."""
         seed = seeds[number % len(seeds)]
         others = [label for label in task.labels if label != seed.label] if seed.label else []
@@ -81,43 +102,58 @@ class Rewrite:
             "text": mark(seed.text, seed.spans) if task.kind is TaskKind.ENTITIES else seed.text,
             "answer": seed.answer,
             "other": other,
+            "policy": config.policy,
             "task": task,
         }
-        stop = ("\n\n",) if config.changes in ("input", "label") else ()
+        # A continuation has no end of its own; where the seed has paragraphs, a blank line is none either.
+        stop = ("\n\n",) if config.changes in ("input", "label") and "\n\n" not in seed.text else ()
         schema = record_schema("instruction", "response") if config.changes == "both" else {}
-        return Plan((seed,), variables, stop, stop, schema)
+        return Plan((seed,), variables, stop, schema=schema)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, or a new input with its answer."""
         if cut:
             return Drafts(malformed=[CUT])
-        text, seed = plain(answer), plan.seeds[0]
+        seed = plan.seeds[0]
+        of_one_paragraph = config.changes in ("input", "label") and "\n\n" not in seed.text
+        text = plain(TAIL.sub("", answer.strip()) if of_one_paragraph else answer)
         if not text:
             return Drafts(malformed=[EMPTY])
         if config.changes == "both":
-            record = next(iter(read_fields(answer, FIELDS)), {})
-            if not record.get("text") or not record.get("answer"):
-                return Drafts(malformed=["the answer has no new instruction or no response to it"])
-            return Drafts(good=[Draft(record["text"], record["answer"])])
+            return new_pair(answer, task)
         if config.changes == "answer":
-            if task.kind in (TaskKind.CLASSIFICATION, TaskKind.ENTITIES):
-                return Drafts(malformed=["the answer of this kind of task is its label, which cannot be rewritten"])
             return Drafts(good=[Draft(seed.text, text, seed.prompt, tests=seed.tests, evidence=seed.evidence)])
         if config.changes == "label":
             other = str(plan.variables.get("other", ""))
             return Drafts(good=[Draft(text, other)]) if other else Drafts(malformed=["the task has no other label"])
         if task.kind is TaskKind.ENTITIES:
-            return marked(text, seed)
+            return marked(text, seed, task)
         before = (*seed.prompt[:-1], seed.prompt[-1].model_copy(update={"content": text}))
         messages = before if seed.prompt[-1].role == "user" else ()
         return Drafts(good=[Draft(text, seed.answer, messages, tests=seed.tests, evidence=seed.evidence)])
 
 
-def marked(text: str, seed: Example) -> Drafts:
+def new_pair(answer: str, task: TaskSpec) -> Drafts:
+    """Reads a new input with an answer to it, which is a label where the task has labels to sort by."""
+    records, _ = read_fields(answer, FIELDS)
+    record = records[0] if records else {}
+    if not record.get("text") or not record.get("answer"):
+        return Drafts(malformed=["the answer has no new instruction or no response to it"])
+    given = record["answer"]
+    if task.kind is TaskKind.CLASSIFICATION:
+        named = labels_in(given, task.labels)
+        if len(named) != 1:
+            return Drafts(malformed=["the response to the new instruction is not one of the task's labels"])
+        given = named[0]
+    return Drafts([Draft(record["text"], given)], [MORE] * (len(records) - 1))
+
+
+def marked(text: str, seed: Example, task: TaskSpec) -> Drafts:
     """Reads a rewritten sentence whose entities are marked; all of the seed's must be there."""
     sentence, spans = unmark(text)
     wanted = Counter((seed.text[span.start : span.end].lower(), span.label) for span in seed.spans)
     found = Counter((sentence[span.start : span.end].lower(), span.label) for span in spans)
     if wanted - found:
         return Drafts(malformed=[f"{(wanted - found).total()} of the seed's entities are not marked in the answer"])
-    return Drafts(good=[Draft(sentence, entities_answer(sentence, spans), spans=spans)])
+    draft = read_marked(text, task, [seed])
+    return Drafts(malformed=[draft]) if isinstance(draft, str) else Drafts(good=[draft])
