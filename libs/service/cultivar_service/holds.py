@@ -29,7 +29,7 @@ class Wait(Exception):
         self.seconds = seconds
 
 
-class Away(Exception):
+class Away(Unavailable):
     """Raised by work that asks somebody who does not answer, or refuses us: the run waits, and asks again later.
 
     The pauses grow to a minute; a run that got nowhere for a day fails. What it waits for is the message.

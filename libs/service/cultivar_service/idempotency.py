@@ -51,7 +51,7 @@ async def once(
         return response
 
 
-async def found(database: Database, request: Message, response_type: type[Response]) -> Response | None:
+async def first_answer(database: Database, request: Message, response_type: type[Response]) -> Response | None:
     """Returns the first answer to a request that is repeated, None where it is new.
 
     For a call that does something dear before its effect. Raises InvalidArgument as `once` does.

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,13 +94,16 @@ class Runs:
         spec: dict[str, Any],
         also: Callable[[AsyncConnection, Run], Awaitable[None]] | None = None,
         sent: Message | None = None,
+        but: Collection[str] = (),
     ) -> Run:
         """Makes a run; the same request id again returns the first, and with another spec raises InvalidArgument.
 
-        sent: the request, where what it is resolved to may change until it is sent again; then it is that which must
-        be the same. `also` writes what belongs to the run in the transaction that makes it; what it raises undoes the run.
+        sent: the request, where what it is resolved to may change until it is sent again: then that must be the same.
+        but: keys of the spec that are no part of what must be the same where it is known by what it was resolved to.
+        `also` writes what belongs to the run in the transaction that makes it; what it raises undoes the run.
         """
-        digest, sent_digest = digest_of(spec), digest_of_request(sent) if sent is not None else None
+        digest = digest_of({name: value for name, value in spec.items() if name not in but})
+        sent_digest = digest_of_request(sent) if sent is not None else None
         values = {
             "id": new_id(),
             "project": project,
