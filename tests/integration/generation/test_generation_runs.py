@@ -94,6 +94,28 @@ async def test_a_repeated_request_id_makes_one_run_and_another_body_is_refused(
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_request_sent_again_after_its_prompt_and_its_teacher_changed_makes_no_other_run(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    request = pb.CreateGenerationRunRequest(
+        parent=PARENT, request_id="once", spec=spec(seeds_name, pb.StrategyUse(strategy="rewrite", count=2))
+    )
+    first = await stub.CreateGenerationRun(request)
+    changed = pb.Prompt(form=pb.PROMPT_FORM_CHAT, template="Say it in other words.\n\n{{ text }}")
+    made = await stub.CreatePrompt(pb.CreatePromptRequest(parent=PARENT, prompt_id="paraphrase", prompt=changed))
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(
+            parent=PARENT,
+            teacher_id="fake",
+            teacher=pb.Teacher(url=teacher.url, model="fake-teacher", temperature=0.1),
+            skip_probe=True,
+        )
+    )
+    again = await stub.CreateGenerationRun(request)
+    assert again.name == first.name and again.spec == first.spec and made.version == 3
+
+
 async def test_a_cancelled_run_keeps_what_it_committed_and_stops_within_five_seconds(
     start: Start, teacher: FakeTeacher
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
@@ -115,6 +116,21 @@ async def test_a_refused_key_and_an_unknown_model_are_told_apart(
 async def test_a_teacher_may_be_registered_without_being_asked_anything(register: Any, teacher: FakeTeacher) -> None:
     probe = await register(teacher.url, skip_probe=True)
     assert probe.state == pb.TEACHER_STATE_UNSPECIFIED and teacher.stats.calls == 0
+
+
+async def test_a_repeated_request_asks_a_teacher_nothing_again(start: Start, teacher: FakeTeacher) -> None:
+    host = await start(build)
+    assert host.parts is not None
+    stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
+    given = pb.Teacher(url=teacher.url, model="fake-teacher")
+    request = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="t", teacher=given, request_id="once")
+    first = await stub.RegisterTeacher(request)
+    asked = teacher.stats.calls
+    assert await stub.RegisterTeacher(request) == first and teacher.stats.calls == asked > 0
+    request.teacher.model = "another"
+    with pytest.raises(grpc.aio.AioRpcError, match="was used for another"):
+        await stub.RegisterTeacher(request)
+    assert teacher.stats.calls == asked
 
 
 async def test_the_command_registers_says_what_is_wrong_and_lists(start: Start, terminal: Terminal) -> None:
