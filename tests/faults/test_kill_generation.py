@@ -17,6 +17,7 @@ from cultivar_records import from_table
 from cultivar_service.answers import GROUP
 from cultivar_service.migration import make_artifact_schema
 from cultivar_service.peers import open_channel
+from cultivar_service.struct_codec import encode_struct
 
 from tests.processes import Server
 from tests.seeds import TASK, commit_examples, seeds
@@ -73,6 +74,30 @@ async def test_a_run_killed_while_filters_judge_its_candidates_asks_them_again(
     assert sum(part.made for part in run.coverage if part.dimension == "label") == counts["kept"]
 
 
+async def test_a_run_of_two_teachers_killed_between_its_calls_and_their_checks_makes_each_once(
+    database_url: str, data_dir: Path, tmp_path: Path, teacher: FakeTeacher
+) -> None:
+    async with FakeTeacher(FakeSettings(latency_s=0.03)) as second:
+        teacher.settings = FakeSettings(latency_s=0.02)
+
+        async def checking(_: pb.GenerationRun) -> bool:
+            return sum(teacher.stats.answers_per_body.values()) >= CALLS // 2
+
+        check = {"check": {"least": 0.01, "template": "Put it back: {{ draft }}"}}
+        run = await run_killed(database_url, data_dir, tmp_path, teacher, checking, None, check, second)
+        counts, usage = run.run.progress.counts, run.run.usage
+        assert counts["answered"] == run.run.progress.total >= CALLS and counts["failed"] == 0
+        assert counts["candidates"] + counts["malformed"] == counts["answered"]
+        assert second.stats.calls > CALLS // 4 and repeats(second) <= IN_FLIGHT + GROUP
+        # Each call was checked once, whichever attempt asked what.
+        assert usage.calls + usage.cached_calls == 2 * counts["answered"]
+
+
+def repeats(teacher: FakeTeacher) -> int:
+    """Counts the answers that were paid for again."""
+    return sum(count - 1 for count in teacher.stats.answers_per_body.values())
+
+
 async def run_killed(
     database_url: str,
     data_dir: Path,
@@ -80,6 +105,8 @@ async def run_killed(
     teacher: FakeTeacher,
     now: Callable[[pb.GenerationRun], Awaitable[bool]],
     filters: filtering_pb2.FilterSpec | None = None,
+    params: dict[str, Any] | None = None,
+    second: FakeTeacher | None = None,
 ) -> pb.GenerationRun:
     """Kills the server in the middle of a run and starts it again; returns the run once it has ended, whole."""
     store = open_store(str(tmp_path / "artifacts"))
@@ -95,7 +122,9 @@ async def run_killed(
     server = Server(data_dir, *flags)
     connection = await server.start()
     stub = open_stub(connection.address, connection.token)
-    run = await create_run(stub, teacher, await commit_examples(database_url, store, seeds()), filters)
+    run = await create_run(
+        stub, teacher, await commit_examples(database_url, store, seeds()), filters, params or {}, second
+    )
     while not await now(await stub.GetGenerationRun(pb.GetGenerationRunRequest(name=run.name))):
         await asyncio.sleep(0.01)
     await server.kill()
@@ -109,8 +138,7 @@ async def run_killed(
     made = [example.id async for table in read_shards(store, manifest) for example in from_table(table)]
     assert Counter(made).most_common(1)[0][1] == 1
     assert len(made) == run.run.progress.counts["candidates"]
-    repeated = sum(count - 1 for count in teacher.stats.answers_per_body.values())
-    assert repeated <= IN_FLIGHT + GROUP
+    assert repeats(teacher) <= IN_FLIGHT + GROUP
     await ends_whole(server)
     return run
 
@@ -121,15 +149,20 @@ def open_stub(address: str, token: str) -> Any:
 
 
 async def create_run(
-    stub: Any, teacher: FakeTeacher, seeds_name: str, filters: filtering_pb2.FilterSpec | None
+    stub: Any,
+    teacher: FakeTeacher,
+    seeds_name: str,
+    filters: filtering_pb2.FilterSpec | None,
+    params: dict[str, Any],
+    second: FakeTeacher | None,
 ) -> pb.GenerationRun:
-    """Creates a run of 600 calls against the fake teacher."""
-    fake = pb.Teacher(url=teacher.url, model="fake-teacher", concurrency=IN_FLIGHT)
-    await stub.RegisterTeacher(
-        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=fake, skip_probe=True)
-    )
-    use = pb.StrategyUse(strategy="rewrite", count=CALLS, refill=True)
-    spec = pb.GenerationSpec(
-        seeds=seeds_name, task=TASK, strategies=[use], teacher=f"{PARENT}/teachers/fake", filter=filters
-    )
+    """Creates a run of 600 calls against the fake teacher, or two of them."""
+    use = pb.StrategyUse(strategy="rewrite", count=CALLS, refill=True, params=encode_struct(params))
+    spec = pb.GenerationSpec(seeds=seeds_name, task=TASK, strategies=[use], filter=filters)
+    for name, each in {"fake": teacher, **({"second": second} if second else {})}.items():
+        given = pb.Teacher(url=each.url, model="fake-teacher", concurrency=IN_FLIGHT)
+        await stub.RegisterTeacher(
+            pb.RegisterTeacherRequest(parent=PARENT, teacher_id=name, teacher=given, skip_probe=True)
+        )
+        spec.teachers.add(teacher=f"{PARENT}/teachers/{name}", weight=1)
     return await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=spec))

@@ -176,9 +176,24 @@ async def add_part(connection: AsyncConnection, project: str, run: str, kind: st
 
 async def list_parts(connection: AsyncConnection, run: str, kind: str) -> tuple[File, ...]:
     """Lists the files of a kind that a run has made so far, by number."""
+    return tuple((await numbered_parts(connection, run, kind)).values())
+
+
+async def numbered_parts(connection: AsyncConnection, run: str, kind: str) -> dict[int, File]:
+    """Returns the files of a kind that a run has made so far, each by its number, in order."""
     mine = part_table.c.run == run, part_table.c.kind == kind
-    found = select(part_table.c.file).where(*mine).order_by(part_table.c.number)
-    return tuple(File.model_validate(file) for file in (await connection.scalars(found)).all())
+    found = select(part_table.c.number, part_table.c.file).where(*mine).order_by(part_table.c.number)
+    return {number: File.model_validate(file) for number, file in await connection.execute(found)}
+
+
+async def replace_part(
+    connection: AsyncConnection, project: str, run: str, kind: str, number: int, file: File | None
+) -> None:
+    """Puts a file, or nothing, in the place of one that a run had made, in the caller's transaction."""
+    mine = part_table.c.run == run, part_table.c.kind == kind, part_table.c.number == number
+    await connection.execute(delete(part_table).where(*mine))
+    if file is not None:
+        await add_part(connection, project, run, kind, number, file)
 
 
 async def drop_parts(connection: AsyncConnection, runs: str | Select[tuple[str]]) -> None:

@@ -11,9 +11,10 @@ from cultivar_models.endpoint import TokenUsage
 _ADVICE = {
     400: "check the request: sampling, and whether prompt and max_tokens fit the model's context",
     401: "check the endpoint's api_key",
-    402: "its account has nothing left: pay, or take another",
+    402: "check that the account of the endpoint's api_key has money left",
     403: "check the endpoint's api_key and what it may use",
     404: "check the endpoint's url and model; its /models lists what it serves",
+    407: "check what the proxy asks for",
     405: "check that the endpoint's url ends where the protocol's paths begin, as in http://host/v1",
     413: "send a shorter prompt or fewer at once",
     422: "check the request: the server does not know one of its fields, or its value",

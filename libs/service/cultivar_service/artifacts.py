@@ -11,7 +11,7 @@ from cultivar_artifacts import (
     read_shards,
     write_shard,
 )
-from cultivar_artifacts.tables import add_part, commit_manifest, list_parts
+from cultivar_artifacts.tables import add_part, commit_manifest, list_parts, numbered_parts, replace_part
 from cultivar_records import Example, from_table
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -69,6 +69,14 @@ class Output:
     async def files(self, connection: AsyncConnection, kind: str) -> tuple[File, ...]:
         """Returns the shards of a kind that were committed, in the order of their parts."""
         return await list_parts(connection, self._run.id, kind)
+
+    async def numbered(self, connection: AsyncConnection, kind: str) -> dict[int, File]:
+        """Returns the shards of a kind that were committed, each by the number of its part."""
+        return await numbered_parts(connection, self._run.id, kind)
+
+    async def replace(self, connection: AsyncConnection, kind: str, number: int, files: dict[str, File]) -> None:
+        """Puts the shard of a kind, or nothing, in the place of what a part had."""
+        await replace_part(connection, self._run.project, self._run.id, kind, number, files.get(kind))
 
     async def commit(
         self, connection: AsyncConnection, kind: str, config: dict[str, JsonValue], parents: tuple[str, ...]

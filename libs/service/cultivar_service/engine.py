@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -20,23 +20,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cultivar_service import leases, leftovers, tables
 from cultivar_service.database import Database
 from cultivar_service.errors import CultivarError, StaleLease, Unavailable
-from cultivar_service.holds import Hold, Settled, Wait
+from cultivar_service.holds import Away, Hold, Settled, Wait
 from cultivar_service.logs import log
 from cultivar_service.metrics import RUNS, RUNS_HELD
-from cultivar_service.runs import CANCELLED, CANCELLING, FAILED, RUNNING, SUCCEEDED, WAITING, Run
+from cultivar_service.runs import AWAY, CANCELLED, CANCELLING, FAILED, RUNNING, SUCCEEDED, WAITING, Run
 from cultivar_service.translate import translate
 
 IDLE_SECONDS = 0.5
 HEARTBEAT_SECONDS = 1.5
 MOST_FAILURES = 5
 LONGEST_BACKOFF = 60.0
+LONGEST_AWAY = timedelta(days=1)
 
 
 class Work(Protocol):
     """What a kind of run does."""
 
     async def advance(self, hold: Hold) -> None:
-        """Works from the cursor to the end; may raise Wait. Cancelled while `hold.cancelling`, it may still commit."""
+        """Works from the cursor to the end; may raise Wait or Away, alone or in a group.
+
+        Cancelled while `hold.cancelling`, it may still commit.
+        """
         ...
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
@@ -178,12 +182,33 @@ class Engine:
                 raise CultivarError(f"the process that worked on it ended {MOST_FAILURES} times at the same place")
             await self.works[hold.run.kind].advance(hold)
             await self._end(hold, SUCCEEDED)
-        except Wait as wait:
-            await self._let_wait(hold, wait.waiting_for, wait.seconds, 0)
-        except StaleLease:
-            log.warning("run_lost", run=hold.run.id, kind=hold.run.kind)
         except Exception as error:
+            await self._leave_off(hold, weightiest(error))
+
+    async def _leave_off(self, hold: Hold, error: Exception) -> None:
+        if isinstance(error, StaleLease):
+            log.warning("run_lost", run=hold.run.id, kind=hold.run.kind)
+        elif isinstance(error, Away):
+            await self._ask_later(hold, error)
+        elif isinstance(error, Wait):
+            await self._let_wait(hold, error.waiting_for, error.seconds, 0)
+        else:
             await self._fail_or_retry(hold, error)
+
+    async def _ask_later(self, hold: Hold, away: Away) -> None:
+        """Lets a run wait for somebody who is away; when it began to, and how often it asked, is in its cursor."""
+        async with self.database.begin() as connection:
+            now = (await connection.execute(sa.select(sa.func.now()))).scalar_one().timestamp()
+        since, times = hold.cursor.get(AWAY, (now, 0))
+        told = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        log.warning("run_waits", run=hold.run.id, kind=hold.run.kind, since=told, times=times + 1)
+        if now - since >= LONGEST_AWAY.total_seconds():
+            return await self._fail(hold, Unavailable(f"{away} (the run has waited since {told})"))
+        hold.cursor = {**hold.cursor, AWAY: [since, times + 1]}
+        waiting_for = f"{away} (the run waits since {told}, and asks again)"
+        # The exponent is bounded, for a float is: a day of pauses is over a thousand of them.
+        pause = min(LONGEST_BACKOFF, 2.0 ** min(times, 10))
+        await self._let_wait(hold, waiting_for, pause, hold.failures, cursor=hold.cursor)
 
     async def _fail_or_retry(self, hold: Hold, error: Exception) -> None:
         failures = hold.failures + 1
@@ -196,7 +221,7 @@ class Engine:
             return await self._fail(hold, known)
         await self._let_wait(hold, known.message, min(LONGEST_BACKOFF, 2.0**failures), failures)
 
-    async def _let_wait(self, hold: Hold, waiting_for: str, seconds: float, failures: int) -> None:
+    async def _let_wait(self, hold: Hold, waiting_for: str, seconds: float, failures: int, **more: Any) -> None:
         row = tables.run.c
         # A run that was paused or cancelled meanwhile stays so.
         ours = row.state == RUNNING
@@ -205,6 +230,7 @@ class Engine:
             "waiting_for": sa.case((ours, waiting_for), else_=row.waiting_for),
             "wake_time": sa.case((ours, sa.func.now() + timedelta(seconds=seconds)), else_=row.wake_time),
             "failures": failures,
+            **more,
             **leases.RELEASED,
         }
         async with self.database.begin() as connection:
@@ -216,7 +242,7 @@ class Engine:
             outputs = dict(settled.outputs)
             if state == SUCCEEDED and settled.inputs != sum(outputs.values()):
                 raise CultivarError(f"{settled.inputs} inputs became {outputs}: a row was lost or made twice")
-            result = {**settled.result, "inputs": settled.inputs, "outputs": outputs}
+            result = {**settled.result, "inputs": settled.inputs, "outputs": outputs, "short": settled.short}
             whole = state == SUCCEEDED and not settled.short
             await self._close(hold, connection, {"state": state, "result": result, "error": error}, whole)
         log.info("run_ended", run=hold.run.id, kind=hold.run.kind, state=state)
@@ -244,6 +270,15 @@ class Engine:
         with suppress(StaleLease, Unavailable):
             async with self.database.begin() as connection:
                 await hold.change(connection, leases.RELEASED)
+
+
+def weightiest(error: Exception) -> Exception:
+    """Returns, of the errors of a group, the one that decides what becomes of the run."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    errors = [weightiest(each) for each in error.exceptions]
+    chosen = [each for kind in (StaleLease, Away, Wait) for each in errors if isinstance(each, kind)]
+    return (chosen or errors)[0]
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_service import leases, tables
 from cultivar_service.database import Database
+from cultivar_service.errors import Unavailable
+from cultivar_service.logs import log
 from cultivar_service.pace import Pace
-from cultivar_service.runs import CANCELLING, WAITING, Run
+from cultivar_service.runs import AWAY, CANCELLING, WAITING, Run
 
 REPORT_SECONDS = 1.0
 
@@ -25,6 +27,13 @@ class Wait(Exception):
         super().__init__(waiting_for)
         self.waiting_for = waiting_for
         self.seconds = seconds
+
+
+class Away(Unavailable):
+    """Raised by work that asks somebody who does not answer, or refuses us: the run waits, and asks again later.
+
+    The pauses grow to a minute; a run that got nowhere for a day fails. What it waits for is the message.
+    """
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class Hold:
         self.spend(**(spent or {}))
         counts = Counter(self.progress.get("counts", {}))
         counts.update(add or {})
-        self.cursor, self.progress = {**self.cursor, **cursor}, {**self.progress, "counts": dict(counts)}
+        self.cursor = {name: value for name, value in {**self.cursor, **cursor}.items() if name != AWAY}
+        self.progress = {**self.progress, "counts": dict(counts)}
         try:
             async with self.database.begin() as connection:
                 await self.change(connection, {"cursor": self.cursor, "failures": 0})
@@ -95,14 +105,18 @@ class Hold:
     async def report(self, *, now: bool = False, **progress: Any) -> None:
         """Shows progress (stage, done, total, unit, counts, measures), at most once a second unless `now`.
 
-        Rate and seconds left follow from it; work that knows its `seconds_left` better says so.
+        Rate and seconds left follow from it; work that knows its `seconds_left` better says so. A database that does
+        not answer is not told, and ends no work: the next commit finds out whether it is back.
         """
         self.progress.update(progress)
         if now or time.monotonic() - self._reported > REPORT_SECONDS:
             self._reported = time.monotonic()
             self.progress.update({**self._pace.told(self.progress), **progress})
-            async with self.database.begin() as connection:
-                await self.change(connection, {})
+            try:
+                async with self.database.begin() as connection:
+                    await self.change(connection, {})
+            except Unavailable:
+                log.warning("progress_untold", run=self.run.id, kind=self.run.kind)
 
     def spend(self, **amounts: float) -> None:
         """Adds to the usage of the run (calls, cached_calls, failed_calls, prompt_tokens, completion_tokens)."""

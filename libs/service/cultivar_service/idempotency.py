@@ -13,7 +13,7 @@ from cultivar_service import tables
 from cultivar_service.database import Database
 from cultivar_service.errors import InvalidArgument
 from cultivar_service.names import project_of
-from cultivar_service.runs import digest_of
+from cultivar_service.runs import digest_of_request
 
 KEPT = timedelta(days=7)
 Response = TypeVar("Response", bound=Message)
@@ -35,12 +35,8 @@ async def once(
     async with database.begin() as connection:
         if not request_id:
             return await effect(connection)
-        key = {
-            "project": project_of(str(getattr(request, "parent", "") or getattr(request, "name", ""))),
-            "method": request.DESCRIPTOR.name,
-            "request_id": request_id,
-        }
-        digest = digest_of(request.SerializeToString(deterministic=True).hex())
+        key = key_of(request, request_id)
+        digest = digest_of_request(request)
         # The row is taken before the effect, so that the same request sent twice at once waits here for the first.
         placed = insert(tables.request).values(**key, digest=digest, response=b"").on_conflict_do_nothing()
         if (await connection.execute(placed.returning(tables.request.c.digest))).first() is None:
@@ -53,6 +49,31 @@ async def once(
         await connection.execute(sa.update(tables.request).where(*mine).values(response=kept.SerializeToString()))
         await connection.execute(sa.delete(tables.request).where(tables.request.c.create_time < sa.func.now() - KEPT))
         return response
+
+
+async def first_answer(database: Database, request: Message, response_type: type[Response]) -> Response | None:
+    """Returns the first answer to a request that is repeated, None where it is new.
+
+    For a call that does something dear before its effect. Raises InvalidArgument as `once` does.
+    """
+    request_id = str(getattr(request, "request_id", ""))
+    if not request_id:
+        return None
+    key = key_of(request, request_id)
+    async with database.begin() as connection:
+        mine = [tables.request.c[name] == value for name, value in key.items()]
+        if (await connection.execute(sa.select(tables.request.c.digest).where(*mine))).first() is None:
+            return None
+        return await _first_answer(connection, key, digest_of_request(request), response_type)
+
+
+def key_of(request: Message, request_id: str) -> dict[str, str]:
+    """Returns what a repeated request is known by."""
+    return {
+        "project": project_of(str(getattr(request, "parent", "") or getattr(request, "name", ""))),
+        "method": request.DESCRIPTOR.name,
+        "request_id": request_id,
+    }
 
 
 async def _first_answer(

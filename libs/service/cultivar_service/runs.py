@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import rfc8785
 import sqlalchemy as sa
+from google.protobuf.message import Message
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +25,8 @@ PENDING, RUNNING, WAITING = "PENDING", "RUNNING", "WAITING"
 SUCCEEDED, FAILED, CANCELLING, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLING", "CANCELLED"
 FINAL = (SUCCEEDED, FAILED, CANCELLED)
 WATCH_SECONDS = 0.2
+# Keys of a cursor that are the engine's: since when and how often it waits for somebody, and that a person retried it.
+AWAY, RETRIED = "away", "retried"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
 
 
+def digest_of_request(request: Message) -> str:
+    """Returns the digest of a request as it was sent."""
+    return digest_of(request.SerializeToString(deterministic=True).hex())
+
+
 class Runs:
     """The runs of one kind in one service."""
 
@@ -85,18 +93,24 @@ class Runs:
         request_id: str,
         spec: dict[str, Any],
         also: Callable[[AsyncConnection, Run], Awaitable[None]] | None = None,
+        sent: Message | None = None,
+        but: Collection[str] = (),
     ) -> Run:
         """Makes a run; the same request id again returns the first, and with another spec raises InvalidArgument.
 
+        sent: the request, where what it is resolved to may change until it is sent again: then that must be the same.
+        but: keys of the spec that are no part of what must be the same where it is known by what it was resolved to.
         `also` writes what belongs to the run in the transaction that makes it; what it raises undoes the run.
         """
-        digest = digest_of(spec)
+        digest = digest_of({name: value for name, value in spec.items() if name not in but})
+        sent_digest = digest_of_request(sent) if sent is not None else None
         values = {
             "id": new_id(),
             "project": project,
             "kind": self.kind,
             "request_id": request_id or None,
             "request_digest": digest,
+            "sent_digest": sent_digest,
             "principal": principal.name,
             "spec": spec,
         }
@@ -104,17 +118,36 @@ class Runs:
         async with self.database.begin() as connection:
             row = (await connection.execute(statement)).mappings().first()
             if row is None:
-                return await self._repeated(connection, project, request_id, digest)
+                return await self._repeated(connection, project, request_id, digest, sent_digest)
             run = Run.of(row)
             await record_change(connection, principal, project, f"create {self.kind}", self.name(run))
             if also is not None:
                 await also(connection, run)
         return run
 
-    async def _repeated(self, connection: AsyncConnection, project: str, request_id: str, digest: str) -> Run:
+    async def find(self, project: str, request_id: str, sent: Message) -> Run | None:
+        """Returns the run that a request made when it was sent before; None where it is to be resolved.
+
+        Raises InvalidArgument where the request id was another request's.
+        """
+        statement = sa.select(tables.run).where(*self._mine(project), tables.run.c.request_id == request_id)
+        async with self.database.begin() as connection:
+            row = (await connection.execute(statement)).mappings().first() if request_id else None
+        if row is None or row["sent_digest"] is None:
+            return None
+        return self._same(row, request_id, row["sent_digest"] == digest_of_request(sent))
+
+    async def _repeated(
+        self, connection: AsyncConnection, project: str, request_id: str, digest: str, sent: str | None
+    ) -> Run:
         statement = sa.select(tables.run).where(*self._mine(project), tables.run.c.request_id == request_id)
         row = (await connection.execute(statement)).mappings().one()
-        if row["request_digest"] != digest:
+        as_sent = sent is not None and row["sent_digest"] is not None
+        same = row["sent_digest"] == sent if as_sent else row["request_digest"] == digest
+        return self._same(row, request_id, same)
+
+    def _same(self, row: sa.RowMapping, request_id: str, same: bool) -> Run:
+        if not same:
             raise InvalidArgument(
                 f"request_id {request_id!r} was used for another {self.kind}: take a new id for another request",
                 field="request_id",
@@ -193,7 +226,7 @@ class Runs:
         run_id: str,
         amended: Callable[[Run], dict[str, Any]],
     ) -> Run:
-        """Lets a run that ended go on from its cursor; has no effect on one that has not ended.
+        """Lets a run that ended go on from its cursor, which says so; has no effect on one that has not ended.
 
         `amended` returns the spec to go on with, and raises where nothing is left to do. Raises FailedPrecondition
         where what the run left is gone.
@@ -209,7 +242,9 @@ class Runs:
             raise FailedPrecondition(
                 f"{self.name(run)} ended over {leftovers.KEPT.days} days ago, what it left is gone: make another run"
             )
+        cursor = {**{name: value for name, value in run.cursor.items() if name != AWAY}, RETRIED: True}
         values = {"state": PENDING, "spec": spec, "error": None, "result": {}, "end_time": None, "failures": 0}
+        values["cursor"] = cursor
         again = sa.update(tables.run).where(*mine).values(update_time=sa.func.clock_timestamp(), **values)
         await record_change(connection, principal, project, f"retry {self.kind}", self.name(run))
         return Run.of((await connection.execute(again.returning(*row))).mappings().one())

@@ -14,6 +14,7 @@ run = sa.Table(
     sa.Column("kind", sa.Text),
     sa.Column("request_id", sa.Text),
     sa.Column("request_digest", sa.Text),
+    sa.Column("sent_digest", sa.Text),
     sa.Column("principal", sa.Text),
     sa.Column("spec", JSONB),
     sa.Column("state", sa.Text),

@@ -1,44 +1,102 @@
 """The teachers of one run: each with its own client, so with its own limit, pauses and prices."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from time import monotonic
 from typing import Any
 
-from cultivar_models import Answer, ModelClient, ModelRejected, ModelUnavailable, Recorder, TokenUsage
+from cultivar_models import (
+    Answer,
+    ModelClient,
+    ModelError,
+    ModelRejected,
+    ModelUnavailable,
+    Recorder,
+    Sampling,
+    TokenUsage,
+)
+from cultivar_service.holds import Away
 from cultivar_service.parts import Models
 
 from cultivar_generation.plan import Call, sampling_of
 from cultivar_generation.teacher import TIMES, TeacherSpec
 
+OF_US = frozenset({401, 402, 403, 404, 407})
+"""The statuses that say nothing against a call: a key that is none, no money, no right, no such model, a proxy."""
+LATELY_SECONDS = 1.0
+
+
+def refuses_us(error: ModelError) -> bool:
+    """Tells whether a server refuses whoever asks, so that every other call would meet the same."""
+    return isinstance(error, ModelRejected) and error.status in OF_US
+
 
 @dataclass
 class Asked:
-    """A teacher that a run asks; while `takes_schemas`, until it refuses one, for answers in the JSON of a schema."""
+    """A teacher that a run asks; while `takes_schemas`, until it refuses one, for answers in the JSON of a schema.
+
+    questions: a client of its own for finding out whether the server answers, so that they wait for no other call.
+    """
 
     spec: TeacherSpec
     client: ModelClient
+    questions: ModelClient
     takes_schemas: bool = False
+    _answered: float = -LATELY_SECONDS
+    _finding_out: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ask(self, call: Call) -> tuple[Answer, bool]:
         """Returns the answer to a call, and whether it came only after a JSON schema was refused."""
         sampling = sampling_of(call, self.spec.temperature, self.spec.top_p, self.spec.max_tokens)
         if call.prompt.form != "chat":
-            return await self.client.complete(call.text, sampling, call=call.id), False
+            return await self._noted(self.client.complete(call.text, sampling, call=call.id)), False
         messages, spent = [{"role": "user", "content": call.text}], TokenUsage()
         if self.takes_schemas and call.plan.schema:
             # Asked when the request goes out: calls that wait in line when the first is refused go without.
             schema = partial(self._schema_of, call)
             try:
-                return await self.client.chat(messages, sampling, call=call.id, schema=schema), False
+                return await self._noted(self.client.chat(messages, sampling, call=call.id, schema=schema)), False
             except ModelRejected as error:
                 if not error.of_schema:
                     raise
                 self.takes_schemas, spent = False, error.usage
-        answer = await self.client.chat(messages, sampling, call=call.id)
+        answer = await self._noted(self.client.chat(messages, sampling, call=call.id))
         return replace(answer, usage=answer.usage + spent), spent.calls > 0
+
+    async def check(self, text: str, seed: int, name: str) -> Answer:
+        """Returns the answer to a second call, which checks what a first one gave."""
+        sampling = Sampling(temperature=0.0, max_tokens=self.spec.max_tokens, seed=seed)
+        return await self._noted(self.client.chat([{"role": "user", "content": text}], sampling, call=name))
+
+    async def answers(self, form: str) -> bool:
+        """Tells whether the server answers anybody now.
+
+        It does if an answer came within the last second, or comes to the shortest of questions, in the form (`chat` or
+        another) of a prompt, within the seconds of one try.
+        """
+        async with self._finding_out:
+            if monotonic() - self._answered < LATELY_SECONDS:
+                return True
+            sampling, text = Sampling(temperature=0.0, max_tokens=1), "Reply with the one word: ready"
+            try:
+                if form == "chat":
+                    await self.questions.chat([{"role": "user", "content": text}], sampling)
+                else:
+                    await self.questions.complete(text, sampling)
+            except ModelError as error:
+                return isinstance(error, ModelRejected) and not refuses_us(error)
+            self._answered = monotonic()
+            return True
+
+    async def _noted(self, asking: Awaitable[Answer]) -> Answer:
+        """Waits for an answer and notes when it came; one out of the record says nothing of the server."""
+        answer = await asking
+        if answer.usage.calls:
+            self._answered = monotonic()
+        return answer
 
     def _schema_of(self, call: Call) -> Mapping[str, Any] | None:
         return call.plan.schema if self.takes_schemas else None
@@ -59,12 +117,14 @@ async def opened(
         asked = {}
         for name, spec in teachers.items():
             client = await spec.client(models, recorder, guard, retries=retries, times=times)
-            asked[name] = Asked(spec, await stack.enter_async_context(client), spec.takes_schemas)
+            await stack.enter_async_context(client)
+            questions = await stack.enter_async_context(await spec.client(models, guard=guard, retries=2, times=1))
+            asked[name] = Asked(spec, client, questions, spec.takes_schemas)
         yield asked
 
 
 async def wait_for_one(teachers: Mapping[str, Asked], seconds: float) -> None:
-    """Waits until teachers are ready; raises ModelUnavailable where none is, and ModelRejected where one refuses us.
+    """Waits until teachers are ready; raises Away where none is, or one refuses us.
 
     One that answered when it was registered need not list its model: not every server does.
     """
@@ -72,7 +132,17 @@ async def wait_for_one(teachers: Mapping[str, Asked], seconds: float) -> None:
         each.client.wait_ready(seconds, listed=each.spec.probe.state not in ("fine", "poor"))
         for each in teachers.values()
     )
-    errors = [error for error in await asyncio.gather(*waiting, return_exceptions=True) if error is not None]
-    for error in errors:
-        if not isinstance(error, ModelUnavailable) or len(errors) == len(teachers):
+    found = zip(teachers, await asyncio.gather(*waiting, return_exceptions=True), strict=True)
+    errors = {name: error for name, error in found if error is not None}
+    for name, error in errors.items():
+        if not isinstance(error, ModelError):
             raise error
+        if not isinstance(error, ModelUnavailable) or len(errors) == len(teachers):
+            raise away(name, error) from error
+
+
+def away(teacher: str, error: ModelError) -> Away:
+    """Returns what a run raises that cannot go on before a teacher answers, or no longer refuses it."""
+    if refuses_us(error):
+        return Away(f"teacher {teacher}: {error}, or register it anew")
+    return Away(f"teacher {teacher}: {error}")

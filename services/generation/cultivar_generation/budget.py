@@ -50,9 +50,12 @@ class Purse:
 def retried_spec(run: Run, budget: Budget | None) -> dict[str, Any]:
     """Returns the spec with which a run goes on; raises FailedPrecondition where nothing is left, to do or to spend.
 
+    A call that failed is left to do.
+
     budget: what it may spend in all from now on; None for what it might before.
     """
-    if run.state == SUCCEEDED and not run.result.get("stopped"):
+    failed = run.progress.get("counts", {}).get("failed", 0)
+    if run.state == SUCCEEDED and not run.result.get("stopped") and not failed:
         raise FailedPrecondition(f"generation run {run.id} made all its calls: create another run for more")
     allowed = budget or Budget.model_validate(run.spec["budget"])
     spent = {name: float(run.usage.get(name, 0)) for name in ("prompt_tokens", "completion_tokens", "cost")}

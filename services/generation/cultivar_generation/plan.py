@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
+from cultivar_generation.freezing import FrozenTeacher
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan, Pool
 from cultivar_generation.strategies.protocol import StrategyConfig
@@ -74,6 +75,9 @@ class RunSpec(BaseModel):
     # Left out where they are empty: a run that was asked for before there were these is still the same run.
     teachers: tuple[WeightedTeacher, ...] = Field((), max_length=MOST_TEACHERS, exclude_if=lambda given: not given)
     filter: FilterPlan | None = Field(None, exclude_if=lambda given: given is None)
+    frozen: dict[str, FrozenTeacher] = Field(
+        {}, exclude_if=lambda given: not given, description="Its teachers by name, as they were when the run was made."
+    )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -173,6 +177,10 @@ class Calls:
         """Adds calls again that an earlier attempt passed over, numbered from `first`; each is the call that it was."""
         self._rounds.append((first, list(picks)))
         self._repeated += len(picks)
+
+    def planned(self, pick: Pick) -> Call:
+        """Returns a call."""
+        return self._planned(*pick)
 
     def _pick(self, number: int) -> Pick:
         place, within = 0, number

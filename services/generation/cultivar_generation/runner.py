@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from cultivar_service.artifacts import Output, read_examples
 from cultivar_service.database import Database
 from cultivar_service.holds import Hold, Settled
 from cultivar_service.parts import Models
+from cultivar_service.runs import RETRIED
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cultivar_generation import store as tables
@@ -22,7 +23,9 @@ from cultivar_generation.asking import opened, wait_for_one
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
+from cultivar_generation.freezing import as_frozen
 from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified
+from cultivar_generation.retaking import take_back
 from cultivar_generation.sifting import Sifting
 from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import TeacherSpec
@@ -50,11 +53,11 @@ class Attempt:
     coverage: Coverage = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
     unmade: list[Pick] = field(default_factory=list)
+    short: bool = False
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether calls are still to be made, or were made and paid for by an attempt that was cut off."""
-        return not self.purse.stopped or self.answers.left > 0
+    def goes_on(self, start: int) -> bool:
+        """Tells whether calls from a number on are to be made, or were paid for by an attempt that was cut off."""
+        return not self.purse.stopped or self.answers.left_from(start // RANGE_CALLS) > 0
 
     @property
     def idle_soon(self) -> bool:
@@ -76,21 +79,27 @@ class Attempt:
         if self.idle_soon:
             self.hungry.set()
 
-    def refill(self) -> bool:
-        """Plans calls for what is short once all others are committed; tells whether there are any."""
-        if self.purse.stopped or sum("coverage" in each for each in self.rounds) == ROUNDS:
-            return False
-        return self._begin_round(coverage=self.coverage)
+    async def refill(self) -> bool:
+        """Plans calls for what is short once all others are committed; tells whether there are any to make.
 
-    def repeat(self) -> None:
-        """Plans again the calls that an earlier attempt, cut short, passed over."""
+        Where the budget is spent there are none; that some would have been makes the run short.
+        """
+        self.short |= bool(self.unmade) or self.hold.cursor.get("next", 0) < self.teaching.calls.end
+        if self.short or sum("coverage" in each for each in self.rounds) == ROUNDS:
+            return False
+        planned = await self._begin_round(coverage=self.coverage)
+        self.short = planned and bool(self.purse.stopped)
+        return planned and not self.short
+
+    async def repeat(self) -> None:
+        """Plans again the calls that an earlier attempt, cut short, passed over, or that failed and are retried."""
         unmade, self.unmade = self.unmade, []
         if unmade:
-            self._begin_round(calls=unmade)
+            await self._begin_round(calls=unmade)
 
-    def _begin_round(self, **fields: Any) -> bool:
+    async def _begin_round(self, **fields: Any) -> bool:
         first = -(-self.teaching.calls.end // RANGE_CALLS) * RANGE_CALLS
-        planned = add_round(self.teaching.calls, {"first": first, **fields})
+        planned = await add_round(self.teaching.calls, {"first": first, **fields})
         if planned:
             # With the first range that is committed, so that whoever goes on plans the same calls.
             self.rounds.append({"first": first, **fields})
@@ -104,6 +113,7 @@ class Range:
         self._start = start
         self.number = start // RANGE_CALLS
         self.outcomes: list[Outcome] = []
+        self.committed = False
         attempt.open += attempt.teaching.calls.count(start, start + RANGE_CALLS)
         self.task = asyncio.create_task(self._make(attempt, start))
 
@@ -115,11 +125,14 @@ class Range:
 
     async def _make(self, attempt: Attempt, start: int) -> None:
         attempt.answers.of_part(self.number)
+        # Off the loop: to render 256 prompts may take most of a second.
+        calls = await asyncio.to_thread(list, attempt.teaching.calls.range(start, start + RANGE_CALLS))
         async with asyncio.TaskGroup() as group:
-            for call in attempt.teaching.calls.range(start, start + RANGE_CALLS):
+            for call in calls:
                 group.create_task(self._make_call(attempt, call))
 
     async def _make_call(self, attempt: Attempt, call: Call) -> None:
+        attempt.answers.of_call(call.id)
         try:
             outcome = await attempt.teaching.outcome(call)
         except BudgetSpent:
@@ -138,6 +151,19 @@ async def ended(ranges: Iterable[Range]) -> None:
     for each in ranges:
         each.task.cancel()
     await asyncio.gather(*(each.task for each in ranges), return_exceptions=True)
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Waits until something has ended, though this task is cancelled meanwhile; that is raised then."""
+    task, cut = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as cancelled:
+            cut = cancelled
+    error = task.exception()
+    if cut or error:
+        raise cut or error  # type: ignore[misc]
 
 
 class GenerationWork:
@@ -159,7 +185,9 @@ class GenerationWork:
         purse = Purse(spec.budget, tokens, float(hold.usage.get("cost", 0.0)))
         rounds = list(hold.cursor.get("rounds", []))
         for each in rounds:
-            add_round(calls, each)
+            await add_round(calls, each)
+        if hold.cursor.get(RETRIED):
+            await take_back(self._store, hold, CALLS, calls)
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
         async with opened(teachers, self._models, answers, purse.guard) as asked:
             await wait_for_one(asked, READY_SECONDS)
@@ -169,20 +197,26 @@ class GenerationWork:
             attempt = Attempt(hold, answers, teaching, purse, ended)
             attempt.coverage, attempt.rounds = hold.cursor.get("coverage", {}), rounds
             attempt.unmade = [(place, within) for place, within in hold.cursor.get("unmade", [])]
-            attempt.repeat()
+            await attempt.repeat()
             await self._work_ranges(attempt)
             await self._recount(attempt, spec)
-            while attempt.refill():
+            while await attempt.refill():
                 await hold.report(stage="refilling", total=len(calls), now=True)
                 await self._work_ranges(attempt)
                 await self._recount(attempt, spec)
+        # The last call that was to be made may have been the one that spent the budget.
+        stopped = purse.stopped if attempt.short else ""
+        if stopped != hold.cursor.get("stopped", ""):
+            async with hold.commit(stopped=stopped):
+                pass
 
     async def _open(self, project: str, spec: RunSpec) -> tuple[dict[str, TeacherSpec], Calls]:
         async with self._database.begin() as connection:
-            teachers = {name: (await tables.get_teacher(connection, project, name))[0] for name in spec.weights}
+            now = {name: (await tables.get_teacher(connection, project, name))[0] for name in spec.weights}
             prompts = [await tables.get_prompt(connection, project, use.prompt) for use in spec.uses]
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
+        teachers = {name: as_frozen(teacher, spec.frozen.get(name)) for name, teacher in now.items()}
         return teachers, Calls(spec, usable(seeds, spec), prompts)
 
     async def _work_ranges(self, attempt: Attempt) -> None:
@@ -190,7 +224,7 @@ class GenerationWork:
         underway: deque[Range] = deque()
         try:
             while True:
-                may_open = bool(starts) and len(underway) < OPEN_RANGES and attempt.goes_on
+                may_open = bool(starts) and len(underway) < OPEN_RANGES and attempt.goes_on(starts[0])
                 if may_open and attempt.idle_soon:
                     underway.append(Range(attempt, starts.popleft()))
                 elif not underway:
@@ -199,21 +233,28 @@ class GenerationWork:
                     await attempt.hungry_or(underway[0].task)
                 else:
                     await underway[0].task
-                    await self._commit_range(attempt, underway[0])
+                    await to_its_end(self._commit_range(attempt, underway[0]))
                     underway.popleft()
         except asyncio.CancelledError:
             await ended(underway)
             if attempt.hold.cancelling:
                 for each in underway:
-                    await self._commit_range(attempt, each)
+                    if not each.committed:
+                        await to_its_end(self._commit_range(attempt, each))
             raise
         finally:
             await ended(underway)
 
     async def _recount(self, attempt: Attempt, spec: RunSpec) -> None:
-        """Lets only those candidates count that the filters keep, of all that were made so far."""
+        """Lets only those candidates count that the filters keep, of all that were made so far.
+
+        Not where the budget is spent, for nothing can be refilled then: a retry with a larger one begins with it.
+        """
         hold, calls = attempt.hold, attempt.teaching.calls
         if spec.filter is None or hold.cursor.get("sifted") == calls.end:
+            return
+        if attempt.purse.stopped:
+            attempt.short = True
             return
         async with hold.commit() as connection:
             made = await Output(self._store, hold).commit(connection, CANDIDATES, hold.run.spec, (spec.seeds,))
@@ -232,20 +273,21 @@ class GenerationWork:
         rows = pa.Table.from_pylist([outcome.row() for outcome in outcomes], CALL_SCHEMA)
         files: dict[str, File] = await output.put(CANDIDATES, number, to_table(candidates))
         files |= await output.put(CALLS, number, rows)
-        await attempt.answers.close_part(number)
-        attempt.coverage = added(attempt.coverage, map(covered, outcomes))
-        attempt.unmade += made.unmade(attempt.teaching.calls)
-        cursor = {
+        unmade = made.unmade(attempt.teaching.calls)
+        names = {identified(*pick) for pick in unmade}
+        await attempt.answers.close_part(number, names)
+        cursor: dict[str, Any] = {
             "next": (number + 1) * RANGE_CALLS,
             "stopped": attempt.purse.stopped,
-            "coverage": attempt.coverage,
+            "coverage": added(attempt.coverage, map(covered, outcomes)),
             "rounds": attempt.rounds,
-            "unmade": attempt.unmade,
+            "unmade": attempt.unmade + unmade,
         }
         async with hold.commit(add=counted(outcomes), spent=usage_of(outcomes), **cursor) as connection:
             await output.add(connection, number, files)
-            await attempt.answers.prune(connection, number)
+            await attempt.answers.prune(connection, number, names)
             await add_yields(connection, hold, outcomes)
+        attempt.coverage, attempt.unmade, made.committed = cursor["coverage"], cursor["unmade"], True
 
     async def settle(self, hold: Hold, connection: AsyncConnection) -> Settled:
         """Commits the manifests of candidates and calls; each call that was made ended answered or failed."""
@@ -263,14 +305,16 @@ class GenerationWork:
             },
             inputs=calls.rows,
             outputs={state: counts.get(state, 0) for state in ENDED},
-            short=bool(hold.cursor.get("stopped", "")),
+            # A retry would make the failed calls again.
+            short=bool(hold.cursor.get("stopped", "") or counts.get("failed", 0)),
         )
 
 
-def add_round(calls: Calls, planned: Mapping[str, Any]) -> int:
+async def add_round(calls: Calls, planned: Mapping[str, Any]) -> int:
     """Adds calls beyond those of the spec, which were planned so at first; returns how many."""
     if "coverage" in planned:
-        return calls.refill(planned["coverage"], planned["first"])
+        # Off the loop, where the lease is renewed: of a million calls it takes a minute.
+        return await asyncio.to_thread(calls.refill, planned["coverage"], planned["first"])
     calls.repeat([(place, within) for place, within in planned["calls"]], planned["first"])
     return len(planned["calls"])
 

@@ -14,7 +14,7 @@ from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
 from cultivar_service.example_codec import decode_task, encode_example
-from cultivar_service.idempotency import once
+from cultivar_service.idempotency import first_answer, once
 from cultivar_service.names import check_id, project_of, split_name
 from cultivar_service.paging import page_size
 from cultivar_service.parts import Models
@@ -26,6 +26,7 @@ from cultivar_generation import codec, outcomes, store, yields
 from cultivar_generation.amending import amend
 from cultivar_generation.budget import retried_spec
 from cultivar_generation.credentials import check_credentials
+from cultivar_generation.freezing import freeze
 from cultivar_generation.learning import Learner
 from cultivar_generation.own_models import own_model
 from cultivar_generation.plan import RunSpec
@@ -64,9 +65,12 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def CreateGenerationRun(self, request: pb.CreateGenerationRunRequest, context: Context) -> pb.GenerationRun:
         """Creates a generation run."""
         project = project_of(request.parent, "parent")
-        spec = await self._resolve(project, request.spec)
-        principal = current_principal.get()
-        run = await self._runs.create(principal, project, request.request_id, spec.model_dump(mode="json"))
+        # Before it is resolved: a prompt may have a new version since, and a teacher be registered anew.
+        run = await self._runs.find(project, request.request_id, request)
+        if run is None:
+            spec = (await self._resolve(project, request.spec)).model_dump(mode="json")
+            principal, once_only = current_principal.get(), request.request_id
+            run = await self._runs.create(principal, project, once_only, spec, sent=request, but=("frozen",))
         self._engine.nudge()
         return codec.encode_generation_run(run)
 
@@ -76,8 +80,10 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         async with self._database.begin() as connection:
             prompts = {place: await store.get_prompt(connection, project, name) for place, name in enumerate(names)}
             resolved = codec.decode_spec(project, spec, prompts)
-            for teacher in resolved.weights:
-                await store.get_teacher(connection, project, teacher)
+            teachers = {name: await store.get_teacher(connection, project, name) for name in resolved.weights}
+        resolved = resolved.model_copy(
+            update={"frozen": {name: freeze(teacher) for name, (teacher, _) in teachers.items()}}
+        )
         await self._sifting.check(project, resolved)
         return resolved
 
@@ -207,6 +213,9 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def RegisterTeacher(self, request: pb.RegisterTeacherRequest, context: Context) -> pb.Teacher:
         """Registers a teacher."""
         project = project_of(request.parent, "parent")
+        # Before it is probed, which costs.
+        if (first := await first_answer(self._database, request, pb.Teacher)) is not None:
+            return first
         teacher_id = check_id(request.teacher_id, "teacher_id")
         spec = await own_model(self._artifacts, project, codec.decode_teacher(request.teacher))
         check_credentials(spec.credentials, project, self._allowed_credentials)

@@ -8,18 +8,14 @@ from typing import Any
 import pyarrow as pa
 from cultivar_models import (
     Answer,
-    ModelAnswerInvalid,
     ModelError,
-    ModelRejected,
     ModelUnavailable,
-    Sampling,
     TokenUsage,
 )
 from cultivar_records import Example
 
 from cultivar_generation import roundtrip
-from cultivar_generation.asking import Asked
-from cultivar_generation.budget import BudgetSpent
+from cultivar_generation.asking import Asked, away, refuses_us
 from cultivar_generation.own_models import answering
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate
 
@@ -95,9 +91,10 @@ class Teaching:
         return sum(each.client.pausing for each in self._teachers.values())
 
     async def outcome(self, call: Call) -> Outcome:
-        """Makes one call; a refused or senseless answer is a failed call, an absent teacher is raised.
+        """Makes one call; one that is refused, or whose answer is senseless, is a failed call.
 
-        Where another teacher of the run answers, a call to one that does not is a failed call too.
+        So is one that gets no answer while its teacher answers others, or another teacher of the run does. Raises Away
+        where none answers, or the teacher refuses us, and BudgetSpent where nothing more may be asked.
         """
         outcome = await self._outcome(call)
         outcome.cost = self._teachers[call.teacher].spec.cost(outcome.usage)
@@ -107,8 +104,7 @@ class Teaching:
         try:
             answer, schema_refused = await self._teachers[call.teacher].ask(call)
         except ModelError as error:
-            if isinstance(error, ModelUnavailable) and not self._others_answer(call):
-                raise
+            await self._blame(call, error)
             return Outcome(call, error.usage, cause=str(error))
         outcome = self._read(call, answer)
         outcome.schema_refused = schema_refused
@@ -117,22 +113,30 @@ class Teaching:
                 await self._check(outcome, made, text)
         return outcome
 
-    def _others_answer(self, call: Call) -> bool:
-        return any(not each.client.silent_since for name, each in self._teachers.items() if name != call.teacher)
+    async def _blame(self, call: Call, error: ModelError) -> None:
+        """Raises Away where an error says nothing against the call, for every other would meet it too."""
+        if refuses_us(error) or (isinstance(error, ModelUnavailable) and not await self._any_answers(call)):
+            raise away(call.teacher, error) from error
+
+    async def _any_answers(self, call: Call) -> bool:
+        for each in sorted(self._teachers, key=lambda name: name != call.teacher):
+            if await self._teachers[each].answers(call.prompt.form):
+                return True
+        return False
 
     async def _check(self, outcome: Outcome, made: Example, text: str) -> None:
-        """Takes a candidate out of the outcome, as malformed, where a second call speaks against it."""
-        call, usage = outcome.call, TokenUsage()
-        teacher = self._teachers[call.teacher]
-        sampling = Sampling(temperature=0.0, max_tokens=teacher.spec.max_tokens, seed=call.seed)
+        """Takes a candidate out of the outcome, as malformed, where a second call speaks against it.
+
+        Where the budget ends before the check is made, so does the call: a retry finds its first answer recorded.
+        """
+        call = outcome.call
         name = f"{call.id}/check/{made.provenance.ordinal}"
         try:
-            back = await teacher.client.chat([{"role": "user", "content": text}], sampling, call=name)
+            back = await self._teachers[call.teacher].check(text, call.seed, name)
             usage, why = back.usage, roundtrip.why_not(call, back.text)
-        except (ModelRejected, ModelAnswerInvalid) as error:
+        except ModelError as error:
+            await self._blame(call, error)
             usage, why = error.usage, f"the check could not be made: {error}"
-        except BudgetSpent:
-            why = "the check could not be made: the budget is spent"
         outcome.usage += usage
         if why:
             outcome.candidates.remove(made)

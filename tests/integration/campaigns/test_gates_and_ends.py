@@ -207,8 +207,11 @@ async def test_a_spent_budget_stops_the_campaign(start: Start, teacher: FakeTeac
     assert "of 10 tokens are spent: raise budget.tokens" in campaign.run.error.message
     child = stage(campaign, "generate").child
     runs: Any = generation_pb2_grpc.GenerationServiceStub(channel)
-    run = await runs.GetGenerationRun(generation_pb2.GetGenerationRunRequest(name=child))
-    assert run.spec.budget.tokens == 10 and (not run.run.end_time.seconds or run.run.usage.calls <= 64)
+    async with asyncio.timeout(10):
+        async for run in runs.WatchGenerationRun(generation_pb2.WatchGenerationRunRequest(name=child)):
+            ended = run
+    assert ended.spec.budget.tokens == 10 and ended.run.end_time.seconds
+    assert 0 < ended.run.usage.calls <= 64 and "tokens are spent of 10" in ended.stopped
 
 
 async def test_a_campaign_counts_what_its_teacher_costs_and_stops_at_its_money(

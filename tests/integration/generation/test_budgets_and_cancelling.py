@@ -6,9 +6,12 @@ from typing import Any
 import grpc
 import pytest
 from cultivar.audit.v1 import audit_pb2
+from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.run.v1 import run_pb2
+from cultivar_filtering.__main__ import build as build_filtering
 from cultivar_models.fake import FakeSettings, FakeTeacher
+from cultivar_service.struct_codec import encode_struct
 
 from tests.conftest import Start
 from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation, spec
@@ -66,6 +69,54 @@ async def test_a_run_that_made_all_its_calls_says_nothing_of_its_budget(start: S
     run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=asked))
     run = await finish(stub, run)
     assert (run.stopped, run.run.progress.counts["answered"], run.spec.budget.tokens) == ("", 5, 1_000_000)
+
+
+async def test_a_run_whose_last_call_spent_its_budget_was_not_stopped(start: Start, teacher: FakeTeacher) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    asked = spec(seeds_name, pb.StrategyUse(strategy="rewrite", count=5, refill=True))
+    request = pb.CreateGenerationRunRequest(parent=PARENT, spec=asked)
+    usage = (await finish(stub, await stub.CreateGenerationRun(request))).run.usage
+    request.spec.budget.tokens = usage.prompt_tokens + usage.completion_tokens
+    run = await finish(stub, await stub.CreateGenerationRun(request))
+    assert (run.stopped, run.run.progress.counts["answered"]) == ("", 5)
+    request.spec.budget.tokens -= 1
+    run = await finish(stub, await stub.CreateGenerationRun(request))
+    assert (run.stopped, run.run.progress.counts["answered"]) == ("", 5)
+    with pytest.raises(grpc.aio.AioRpcError, match="made all its calls"):
+        await stub.RetryGenerationRun(pb.RetryGenerationRunRequest(name=run.name, budget=pb.Budget()))
+
+
+async def test_a_candidate_whose_check_the_budget_cut_off_is_checked_by_a_retry(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, seeds_name = await open_generation(start, teacher)
+    check = {"check": {"least": 0.01, "template": "Put it back: {{ draft }}"}}
+    asked = spec(seeds_name, pb.StrategyUse(strategy="rewrite", count=200, params=encode_struct(check)))
+    asked.budget.tokens = 4000
+    run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=asked))
+    run = await finish(stub, run)
+    assert run.stopped and 0 < run.run.progress.counts["answered"] < teacher.stats.calls / 2
+    report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
+    assert all(finding.holds for finding in report.findings), report
+    run = await stub.RetryGenerationRun(pb.RetryGenerationRunRequest(name=run.name, budget=pb.Budget()))
+    run = await finish(stub, run)
+    counts = run.run.progress.counts
+    assert (run.stopped, counts["answered"], counts["candidates"] + counts["malformed"]) == ("", 200, 200)
+    assert teacher.stats.answered_twice == 0 and teacher.stats.calls == 400
+    assert len(await candidates(host, run)) == counts["candidates"] > 100
+
+
+async def test_no_filter_is_asked_what_counts_once_the_budget_is_spent(start: Start, teacher: FakeTeacher) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher, build_filtering)
+    asked = spec(seeds_name, pb.StrategyUse(strategy="rewrite", count=60, refill=True))
+    asked.filter.CopyFrom(filtering_pb2.FilterSpec(filters=[filtering_pb2.FilterUse(filter="repetition")]))
+    asked.budget.tokens = 500
+    run = await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=asked))
+    run = await finish(stub, run)
+    assert run.stopped and not run.filter_runs
+    run = await stub.RetryGenerationRun(pb.RetryGenerationRunRequest(name=run.name, budget=pb.Budget()))
+    run = await finish(stub, run)
+    assert (run.stopped, run.run.progress.counts["kept"], len(run.filter_runs)) == ("", 60, 1)
 
 
 async def test_less_than_nothing_is_no_budget(start: Start, teacher: FakeTeacher) -> None:

@@ -175,6 +175,21 @@ async def test_a_teacher_may_be_registered_without_being_asked_anything(register
     assert probe.state == pb.TEACHER_STATE_UNSPECIFIED and teacher.stats.calls == 0
 
 
+async def test_a_repeated_request_asks_a_teacher_nothing_again(start: Start, teacher: FakeTeacher) -> None:
+    host = await start(build)
+    assert host.parts is not None
+    stub: Any = generation_pb2_grpc.GenerationServiceStub(host.parts.channel)
+    given = pb.Teacher(url=teacher.url, model="fake-teacher")
+    request = pb.RegisterTeacherRequest(parent=PARENT, teacher_id="t", teacher=given, request_id="once")
+    first = await stub.RegisterTeacher(request)
+    asked = teacher.stats.calls
+    assert await stub.RegisterTeacher(request) == first and teacher.stats.calls == asked > 0
+    request.teacher.model = "another"
+    with pytest.raises(grpc.aio.AioRpcError, match="was used for another"):
+        await stub.RegisterTeacher(request)
+    assert teacher.stats.calls == asked
+
+
 async def test_the_command_registers_says_what_is_wrong_and_lists(start: Start, terminal: Terminal) -> None:
     terminal.at(await start(build))
 

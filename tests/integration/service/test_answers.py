@@ -103,3 +103,38 @@ async def test_an_absent_database_is_said_as_such(database: Database) -> None:
     with pytest.raises(Unavailable):
         await answers.put("next", b"x")
     await gone.close()
+
+
+async def test_a_part_that_is_committed_leaves_what_came_for_the_calls_that_are_unmade(database: Database) -> None:
+    answers = Answers(database, RUN)
+
+    async def record(call: str) -> None:
+        answers.of_call(call)
+        for number in range(2):
+            await answers.put(f"{call}-{number}", b"x")
+            # The second group is still to be written when the part is committed.
+            await asyncio.sleep(GROUP_SECONDS * 2)
+
+    answers.of_part(3)
+    await asyncio.gather(asyncio.create_task(record("made")), asyncio.create_task(record("cut")))
+    await answers.put("late", b"x")
+    await answers.close_part(3, {"cut"})
+    async with database.begin() as connection:
+        await answers.prune(connection, 3, {"cut"})
+    await asyncio.sleep(GROUP_SECONDS * 3)
+    assert set(await kept(database)) == {"cut-0", "cut-1"}
+
+
+async def test_what_an_earlier_attempt_left_of_another_part_goes_with_the_part_that_used_it(database: Database) -> None:
+    first = Answers(database, RUN)
+    first.of_part(1)
+    for key in ("used", "unused"):
+        await first.put(key, b"x")
+    await asyncio.sleep(GROUP_SECONDS * 3)
+    again = Answers(database, RUN)
+    await again.load()
+    assert (again.left_from(1), again.left_from(2)) == (2, 0)
+    again.of_part(7)
+    assert await again.get("used") == b"x" and again.left_from(1) == 1
+    await commit(database, again, 7)
+    assert set(await kept(database)) == {"unused"}

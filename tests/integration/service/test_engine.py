@@ -1,6 +1,7 @@
 """Durable runs: one holder at a time, nothing done twice, nothing lost."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ import sqlalchemy as sa
 from cultivar_service import leases, tables
 from cultivar_service.audit import audit_runs
 from cultivar_service.database import Database
-from cultivar_service.engine import Engine
-from cultivar_service.errors import FailedPrecondition, StaleLease, Unavailable
-from cultivar_service.holds import Hold, Settled, Wait
+from cultivar_service.engine import MOST_FAILURES, Engine
+from cultivar_service.errors import FailedPrecondition, InvalidArgument, StaleLease, Unavailable
+from cultivar_service.holds import Away, Hold, Settled, Wait
 from cultivar_service.principal import SYSTEM
 from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
+from google.protobuf.struct_pb2 import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 STEPS = 6
@@ -252,3 +254,87 @@ async def test_a_run_that_fails_often_but_goes_on_in_between_is_not_given_up(
     await first.drain()
     assert ended.state == SUCCEEDED
     assert [step for _, step in work.done] == list(range(STEPS))
+
+
+async def test_a_run_that_asks_somebody_who_is_away_waits_however_often_and_goes_on_when_he_is_back(
+    database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_service.engine.LONGEST_BACKOFF", 0.05)
+    work, told = Counting(), set()
+    # In a group, as a call among many raises it; what else is in the group does not decide.
+    group = ExceptionGroup("of calls", [ValueError("cut off"), ExceptionGroup("", [Away("nobody answers")])])
+    work.stumble = [group for _ in range(3 * MOST_FAILURES)]
+    first = engine(database, work)
+    first.start()
+    run = await runs.create(SYSTEM, "default", "", {})
+    async for change in runs.watch("default", run.id):
+        run = change
+        if change.state == WAITING:
+            told.add(change.waiting_for)
+    await first.drain()
+    assert (run.state, run.failures, run.cursor) == (SUCCEEDED, 0, {"next": STEPS})
+    (said,) = told
+    assert said.startswith("nobody answers (the run waits since 20")
+
+
+async def test_a_run_that_got_nowhere_for_a_day_fails_and_says_since_when(
+    database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_service.engine.LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr("cultivar_service.engine.LONGEST_AWAY", timedelta(seconds=0.4))
+    work = Counting()
+    work.stumble = [Away("nobody answers") for _ in range(1000)]
+    first = engine(database, work)
+    first.start()
+    failed = await finish(runs, await runs.create(SYSTEM, "default", "", {}))
+    await first.drain()
+    assert failed.state == FAILED and failed.error is not None
+    assert failed.error["message"].startswith("nobody answers (the run has waited since 20")
+
+
+async def test_a_lease_that_a_call_among_many_finds_stale_loses_the_run_and_fails_nothing(
+    database: Database, runs: Runs
+) -> None:
+    work = Counting()
+    work.stumble = [ExceptionGroup("of calls", [ValueError("cut off"), StaleLease("taken by another")])]
+    first = engine(database, work)
+    first.start()
+    run = await finish(runs, await runs.create(SYSTEM, "default", "", {}))
+    await first.drain()
+    # Taken again once the lease has lapsed, which counts as a crash; nothing else was written.
+    assert (run.state, run.attempt, run.progress.get("counts")) == (SUCCEEDED, 2, {})
+
+
+async def test_progress_that_the_database_does_not_take_down_ends_no_work_and_a_commit_does(
+    database: Database, runs: Runs
+) -> None:
+    run = await runs.create(SYSTEM, "default", "", {})
+    gone = Database("postgresql://nobody@127.0.0.1:9/none", "example")
+    hold = Hold(gone, run)
+    await hold.report(now=True, stage="counting")
+    with pytest.raises(Unavailable):
+        async with hold.commit(next=1):
+            pass
+    await gone.close()
+
+
+async def test_a_request_sent_again_makes_one_run_whatever_it_would_be_resolved_to_now(runs: Runs) -> None:
+    sent, other = Struct(), Struct()
+    sent["prompt"], other["prompt"] = "paraphrase", "continue"
+    assert await runs.find("default", "once", sent) is None
+    first = await runs.create(SYSTEM, "default", "once", {"prompt": "paraphrase@2"}, sent=sent)
+    found = await runs.find("default", "once", sent)
+    second = await runs.create(SYSTEM, "default", "once", {"prompt": "paraphrase@3"}, sent=sent)
+    assert found is not None and found.id == second.id == first.id and second.spec == {"prompt": "paraphrase@2"}
+    for refused in (runs.find("default", "once", other), runs.create(SYSTEM, "default", "once", {}, sent=other)):
+        with pytest.raises(InvalidArgument, match="was used for another"):
+            await refused
+
+
+async def test_a_run_of_before_requests_were_kept_as_sent_is_known_by_what_it_was_resolved_to(runs: Runs) -> None:
+    first = await runs.create(SYSTEM, "default", "once", {"prompt": "paraphrase@2"})
+    assert await runs.find("default", "once", Struct()) is None
+    again = await runs.create(SYSTEM, "default", "once", {"prompt": "paraphrase@2"}, sent=Struct())
+    assert again.id == first.id
+    with pytest.raises(InvalidArgument, match="was used for another"):
+        await runs.create(SYSTEM, "default", "once", {"prompt": "paraphrase@3"}, sent=Struct())

@@ -80,7 +80,7 @@ class FakeTeacher:
             return "refused", refusal
         if settings.most_in_flight and self.stats.in_flight > settings.most_in_flight:
             return "too_many", _too_many(settings)
-        fault = settings.fault(digest, nth)
+        fault = settings.fault(digest, nth, payload)
         if fault == "too_many":
             return fault, _too_many(settings)
         await asyncio.sleep(settings.latency_s + (settings.hang_s if fault == "hang" else 0))

@@ -49,10 +49,14 @@ class FakeSettings(BaseModel):
     )
     fail_first: int = Field(0, ge=0, description="How many tries of every request fail, before the rates are drawn.")
     fail_first_as: str = Field("error", pattern=f"^({'|'.join(FAULTS)})$", description="How those fail.")
+    failing_word: str = Field("", description="Every try of a request that holds this text fails; empty is none.")
+    failing_word_as: str = Field("error", pattern=f"^({'|'.join(FAULTS)})$", description="How those fail.")
     most_in_flight: int = Field(0, ge=0, description="More requests at once than this get a 429; 0 is no bound.")
 
-    def fault(self, digest: str, nth: int) -> str:
+    def fault(self, digest: str, nth: int, payload: bytes = b"") -> str:
         """Returns how the nth try (from 1) of a request ends: a name out of FAULTS, or empty for a good answer."""
+        if self.failing_word and self.failing_word.encode() in payload:
+            return self.failing_word_as
         if nth <= self.fail_first:
             return self.fail_first_as
         drawn = int.from_bytes(hashlib.sha256(f"{digest}/{nth}".encode()).digest()[:4], "big") / 2**32

@@ -173,8 +173,9 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryGenerationRun(self, request, context):
-        """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
-        makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+        """Lets a generation run go on that failed, was cancelled, has spent its budget, or had calls that failed: a new attempt at
+        the same run, which makes those calls again and none that was answered. Has no effect on a run that has not ended.
+        Until 7 days after the end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

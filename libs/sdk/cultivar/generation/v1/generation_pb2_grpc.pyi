@@ -45,8 +45,9 @@ class GenerationServiceStub:
     CancelGenerationRun: _grpc.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRunRequest, _generation_pb2.GenerationRun]
     """Cancels a generation run and keeps what it has committed; has no effect on a run that ended."""
     RetryGenerationRun: _grpc.UnaryUnaryMultiCallable[_generation_pb2.RetryGenerationRunRequest, _generation_pb2.GenerationRun]
-    """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
-    makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+    """Lets a generation run go on that failed, was cancelled, has spent its budget, or had calls that failed: a new attempt at
+    the same run, which makes those calls again and none that was answered. Has no effect on a run that has not ended.
+    Until 7 days after the end.
     """
     Preview: _grpc.UnaryUnaryMultiCallable[_generation_pb2.PreviewRequest, _generation_pb2.PreviewResponse]
     """Makes a few candidates at once and returns them with the rendered prompts; nothing is stored."""
@@ -99,8 +100,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     CancelGenerationRun: _aio.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRunRequest, _generation_pb2.GenerationRun]  # type: ignore[assignment]
     """Cancels a generation run and keeps what it has committed; has no effect on a run that ended."""
     RetryGenerationRun: _aio.UnaryUnaryMultiCallable[_generation_pb2.RetryGenerationRunRequest, _generation_pb2.GenerationRun]  # type: ignore[assignment]
-    """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
-    makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+    """Lets a generation run go on that failed, was cancelled, has spent its budget, or had calls that failed: a new attempt at
+    the same run, which makes those calls again and none that was answered. Has no effect on a run that has not ended.
+    Until 7 days after the end.
     """
     Preview: _aio.UnaryUnaryMultiCallable[_generation_pb2.PreviewRequest, _generation_pb2.PreviewResponse]  # type: ignore[assignment]
     """Makes a few candidates at once and returns them with the rendered prompts; nothing is stored."""
@@ -186,8 +188,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_pb2.RetryGenerationRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.GenerationRun, _abc.Awaitable[_generation_pb2.GenerationRun]]:
-        """Lets a generation run go on that failed, was cancelled or has spent its budget: a new attempt at the same run, which
-        makes no call again that ended. Has no effect on a run that has not ended. Until 7 days after the end.
+        """Lets a generation run go on that failed, was cancelled, has spent its budget, or had calls that failed: a new attempt at
+        the same run, which makes those calls again and none that was answered. Has no effect on a run that has not ended.
+        Until 7 days after the end.
         """
 
     @_abc_1.abstractmethod
