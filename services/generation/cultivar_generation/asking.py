@@ -16,7 +16,6 @@ from cultivar_models import (
     ModelUnavailable,
     Recorder,
     Sampling,
-    TokenUsage,
 )
 from cultivar_service.holds import Away
 from cultivar_service.parts import Models
@@ -24,20 +23,34 @@ from cultivar_service.parts import Models
 from cultivar_generation.plan import Call, sampling_of
 from cultivar_generation.teacher import TIMES, TeacherSpec
 
-OF_US = frozenset({401, 402, 403, 404, 407})
-"""The statuses that say nothing against a call: a key that is none, no money, no right, no such model, a proxy."""
 LATELY_SECONDS = 1.0
+GO_ON = "Go on with the text below from where it stops, in the same form. Write only what comes next.\n\n"
+_NO_SUCH_PATH = (404, 405, 501)
+_NOT_UNDERSTOOD = (400, 422)
 
 
 def refuses_us(error: ModelError) -> bool:
     """Tells whether a server refuses whoever asks, so that every other call would meet the same."""
-    return isinstance(error, ModelRejected) and error.status in OF_US
+    return isinstance(error, ModelRejected) and error.of_caller
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with the call that it is to, which may have gone out in another form than it was planned in.
+
+    schema_refused: whether it came only after a JSON schema was refused.
+    """
+
+    call: Call
+    answer: Answer
+    schema_refused: bool = False
 
 
 @dataclass
 class Asked:
     """A teacher that a run asks; while `takes_schemas`, until it refuses one, for answers in the JSON of a schema.
 
+    chat_only: whether continuations go out as chats, known from its probe or found out when it serves none.
     questions: a client of its own for finding out whether the server answers, so that they wait for no other call.
     """
 
@@ -45,26 +58,43 @@ class Asked:
     client: ModelClient
     questions: ModelClient
     takes_schemas: bool = False
+    chat_only: bool = False
     _answered: float = -LATELY_SECONDS
     _finding_out: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def ask(self, call: Call) -> tuple[Answer, bool]:
-        """Returns the answer to a call, and whether it came only after a JSON schema was refused."""
-        sampling = sampling_of(call, self.spec.temperature, self.spec.top_p, self.spec.max_tokens)
-        if call.prompt.form != "chat":
-            return await self._noted(self.client.complete(call.text, sampling, call=call.id)), False
-        messages, spent = [{"role": "user", "content": call.text}], TokenUsage()
-        if self.takes_schemas and call.plan.schema:
-            # Asked when the request goes out: calls that wait in line when the first is refused go without.
-            schema = partial(self._schema_of, call)
-            try:
-                return await self._noted(self.client.chat(messages, sampling, call=call.id, schema=schema)), False
-            except ModelRejected as error:
-                if not error.of_schema:
-                    raise
-                self.takes_schemas, spent = False, error.usage
-        answer = await self._noted(self.client.chat(messages, sampling, call=call.id))
-        return replace(answer, usage=answer.usage + spent), spent.calls > 0
+    async def ask(self, call: Call) -> Reply:
+        """Returns the answer to a call."""
+        if call.plan.form == "chat":
+            return await self._chat(call)
+        if self.chat_only:
+            return await self._chat(as_chat(call))
+        try:
+            return Reply(call, await self._noted(self.client.complete(call.text, self._sampling(call), call=call.id)))
+        except ModelRejected as error:
+            if error.status not in _NO_SUCH_PATH:
+                raise
+            reply, self.chat_only = await self._chat(as_chat(call)), True
+            return replace(reply, answer=replace(reply.answer, usage=reply.answer.usage + error.usage))
+
+    async def _chat(self, call: Call) -> Reply:
+        messages, sampling = [{"role": "user", "content": call.text}], self._sampling(call)
+        if not (self.takes_schemas and call.plan.schema):
+            return Reply(call, await self._noted(self.client.chat(messages, sampling, call=call.id)))
+        # Asked when the request goes out: calls that wait in line when the first is refused go without.
+        schema = partial(self._schema_of, call)
+        try:
+            return Reply(call, await self._noted(self.client.chat(messages, sampling, call=call.id, schema=schema)))
+        except ModelRejected as error:
+            # Not every server names the schema where it takes none: then the answer without it tells.
+            self.takes_schemas = self.takes_schemas and not error.of_schema
+            if not error.of_schema and error.status not in _NOT_UNDERSTOOD:
+                raise
+            answer = await self._noted(self.client.chat(messages, sampling, call=call.id))
+            self.takes_schemas = False
+            return Reply(call, replace(answer, usage=answer.usage + error.usage), schema_refused=True)
+
+    def _sampling(self, call: Call) -> Sampling:
+        return sampling_of(call, self.spec.temperature, self.spec.top_p, self.spec.max_tokens)
 
     async def check(self, text: str, seed: int, name: str) -> Answer:
         """Returns the answer to a second call, which checks what a first one gave."""
@@ -82,12 +112,12 @@ class Asked:
                 return True
             sampling, text = Sampling(temperature=0.0, max_tokens=1), "Reply with the one word: ready"
             try:
-                if form == "chat":
+                if form == "chat" or self.chat_only:
                     await self.questions.chat([{"role": "user", "content": text}], sampling)
                 else:
                     await self.questions.complete(text, sampling)
             except ModelError as error:
-                return isinstance(error, ModelRejected) and not refuses_us(error)
+                return not isinstance(error, ModelUnavailable) and not refuses_us(error)
             self._answered = monotonic()
             return True
 
@@ -100,6 +130,11 @@ class Asked:
 
     def _schema_of(self, call: Call) -> Mapping[str, Any] | None:
         return call.plan.schema if self.takes_schemas else None
+
+
+def as_chat(call: Call) -> Call:
+    """Returns a call whose prompt is a text to go on with as one that asks for that in a chat."""
+    return replace(call, text=GO_ON + call.text, plan=replace(call.plan, form="chat"))
 
 
 @asynccontextmanager
@@ -119,7 +154,7 @@ async def opened(
             client = await spec.client(models, recorder, guard, retries=retries, times=times)
             await stack.enter_async_context(client)
             questions = await stack.enter_async_context(await spec.client(models, guard=guard, retries=2, times=1))
-            asked[name] = Asked(spec, client, questions, spec.takes_schemas)
+            asked[name] = Asked(spec, client, questions, spec.takes_schemas, spec.probe.chat_only)
         yield asked
 
 

@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 from cultivar_generation.teacher import TeacherSpec
 
-FREE = {"url", "credential", "concurrency", "timeout_seconds", "proxy", "ca_file", "probe"}
+FREE = {
+    *("url", "credential", "headers", "proxy", "ca_file", "probe"),
+    *("concurrency", "requests_per_minute", "timeout_seconds"),
+}
 """What is read anew at each attempt, so that a run can follow a teacher that moved, or whose key is another now."""
 
 
@@ -19,6 +22,7 @@ class FrozenTeacher(BaseModel):
     temperature: float
     top_p: float
     max_tokens: int
+    request_fields: dict[str, Any] = {}
     prompt_price: float
     completion_price: float
     licence: str

@@ -235,7 +235,7 @@ def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
     """Returns how the model is to be sampled for a call."""
-    stop = call.plan.stop if call.prompt.form == "continuation" else ()
+    stop = call.plan.stop if call.plan.form == "continuation" else ()
     return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
 
 

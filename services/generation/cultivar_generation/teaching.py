@@ -18,6 +18,7 @@ from cultivar_generation import roundtrip
 from cultivar_generation.asking import Asked, away, refuses_us
 from cultivar_generation.own_models import answering
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate
+from cultivar_generation.teacher import TeacherSpec
 
 CALL_SCHEMA = pa.schema(
     [
@@ -97,21 +98,24 @@ class Teaching:
         where none answers, or the teacher refuses us, and BudgetSpent where nothing more may be asked.
         """
         outcome = await self._outcome(call)
-        outcome.cost = self._teachers[call.teacher].spec.cost(outcome.usage)
+        outcome.cost = self._of(call).cost(outcome.usage)
         return outcome
 
     async def _outcome(self, call: Call) -> Outcome:
         try:
-            answer, schema_refused = await self._teachers[call.teacher].ask(call)
+            reply = await self._teachers[call.teacher].ask(call)
         except ModelError as error:
             await self._blame(call, error)
             return Outcome(call, error.usage, cause=str(error))
-        outcome = self._read(call, answer)
-        outcome.schema_refused = schema_refused
+        outcome = self._read(reply.call, reply.answer)
+        outcome.schema_refused = reply.schema_refused
         for made in list(outcome.candidates):
             if text := roundtrip.question(call, self._spec.task, made):
                 await self._check(outcome, made, text)
         return outcome
+
+    def _of(self, call: Call) -> TeacherSpec:
+        return self._teachers[call.teacher].spec
 
     async def _blame(self, call: Call, error: ModelError) -> None:
         """Raises Away where an error says nothing against the call, for every other would meet it too."""
@@ -143,11 +147,8 @@ class Teaching:
             outcome.malformed.append(why)
 
     def _read(self, call: Call, answer: Answer) -> Outcome:
-        drafts, malformed = self.calls.read(call, answer.text, answer.finish_reason == "length")
-        outcome, teacher = (
-            Outcome(call, answer.usage, answer.text, malformed=malformed),
-            self._teachers[call.teacher].spec,
-        )
+        drafts, malformed = self.calls.read(call, answer.text, answer.cut)
+        outcome, teacher = Outcome(call, answer.usage, answer.text, malformed=malformed), self._of(call)
         for ordinal, draft in enumerate(drafts):
             try:
                 model = answering(teacher, answer)

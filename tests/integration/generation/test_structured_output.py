@@ -24,9 +24,9 @@ async def register(stub: Any, teacher: FakeTeacher, probe: bool = True, **given:
     return made
 
 
-async def make(stub: Any, seeds_name: str, **params: Any) -> pb.GenerationRun:
+async def make(stub: Any, seeds_name: str, prompt: str = "by-label", **params: Any) -> pb.GenerationRun:
     """Makes a run of lists and follows it to its end."""
-    use = pb.StrategyUse(strategy="expand", count=2 * CALLS, prompt=f"{PARENT}/prompts/by-label")
+    use = pb.StrategyUse(strategy="expand", count=2 * CALLS, prompt=f"{PARENT}/prompts/{prompt}")
     use.params.update({"per_call": 2, **params})
     request = pb.CreateGenerationRunRequest(parent=PARENT, spec=spec(seeds_name, use))
     return await finish(stub, await stub.CreateGenerationRun(request))
@@ -73,3 +73,30 @@ async def test_a_teacher_that_refuses_schemas_in_a_run_is_asked_without_and_no_c
     # Only those that were under way when the first was refused.
     assert 1 <= counts["schemas_refused"] == teacher.stats.outcomes["refused"] <= 4
     assert run.run.usage.calls == teacher.stats.calls == CALLS + counts["schemas_refused"]
+
+
+async def test_a_continuation_goes_out_as_a_chat_where_a_server_serves_nothing_else(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(completions=False, structured_output="ignore")
+    for probed in (True, False):
+        await register(stub, teacher, probe=probed)
+        teacher.stats.clear()
+        run = await make(stub, seeds_name, "continue")
+        assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+        assert run.run.progress.counts["answered"] == CALLS and await candidates(host, run)
+        # Unprobed, it is found out by those calls that were under way when the first was refused.
+        assert (teacher.stats.outcomes["refused"] > 0) is not probed
+        assert teacher.stats.outcomes["answered"] == CALLS
+
+
+async def test_a_schema_that_is_refused_without_its_name_is_found_out_by_the_answer_without_it(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(structured_output="reject")
+    await register(stub, teacher, probe=False, structured_output=pb.STRUCTURED_OUTPUT_ALWAYS)
+    run = await make(stub, seeds_name)
+    assert (run.run.progress.counts["answered"], run.run.progress.counts["failed"]) == (CALLS, 0)
+    assert run.run.progress.counts["schemas_refused"] >= 1

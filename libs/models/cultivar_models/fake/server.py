@@ -107,6 +107,8 @@ class FakeTeacher:
             return _error(400, f"Unsupported parameter: '{refused}' is not supported", "unsupported_parameter", refused)
         if body.get("stream"):
             return _error(400, "the fake teacher does not stream; leave stream out", "invalid_request_error")
+        if body.get("response_format") and self.settings.structured_output == "reject":
+            return _error(400, "the request is not understood", "invalid_request_error")
         if body.get("response_format") and self.settings.structured_output == "refuse":
             return _error(400, "response_format is not supported", "unsupported_parameter")
         if request.path.endswith("/embeddings") and self._too_long(body.get("input")):

@@ -32,8 +32,9 @@ class FakeSettings(BaseModel):
     lie_rate: float = Field(0.0, ge=0, le=1, description="Status 200 with a text that is not what was asked for.")
     structured_output: str = Field(
         "follow",
-        pattern="^(follow|ignore|refuse)$",
-        description="What becomes of a response_format: it is followed, ignored, or answered with status 400.",
+        pattern="^(follow|ignore|refuse|reject)$",
+        description="What becomes of a response_format: it is followed, ignored, or answered with status 400, which "
+        "names it (refuse) or does not (reject).",
     )
     completions: bool = Field(True, description="Whether /completions is served besides chats.")
     counts_tokens: bool = Field(True, description="Whether answers say their usage.")
