@@ -61,7 +61,6 @@ class Rewrite:
         "label": "the label that the variant will have, empty where there are none",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
-    keeps_inputs = False
     takes_inputs = False
     Config = RewriteConfig
 
