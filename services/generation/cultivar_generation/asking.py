@@ -10,6 +10,7 @@ from typing import Any
 from cultivar_models import Answer, ModelClient, ModelRejected, ModelUnavailable, Recorder, TokenUsage
 from cultivar_service.parts import Models
 
+from cultivar_generation.metering import meter
 from cultivar_generation.plan import Call, sampling_of
 from cultivar_generation.teacher import TIMES, TeacherSpec
 
@@ -59,6 +60,7 @@ async def opened(
         asked = {}
         for name, spec in teachers.items():
             client = await spec.client(models, recorder, guard, retries=retries, times=times)
+            meter(client, name)
             asked[name] = Asked(spec, await stack.enter_async_context(client), spec.takes_schemas)
         yield asked
 
