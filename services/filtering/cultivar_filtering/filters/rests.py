@@ -62,6 +62,7 @@ class Rests:
     def __init__(self, config: CopyConfig) -> None:
         self._threshold = config.answer_threshold
         self._held: dict[str, Rest] = {}
+        self._parts: dict[str, frozenset[int]] = {}
 
     def hold(self, example: Example) -> None:
         """Holds what an example says."""
@@ -82,4 +83,10 @@ class Rests:
     def _alike(self, said: str, held: str) -> bool:
         if not said or said == held or not self._threshold:
             return True
-        return bool(held) and jaccard(grams(said), grams(held)) >= self._threshold
+        return bool(held) and jaccard(self._grams(said), self._grams(held)) >= self._threshold
+
+    def _grams(self, text: str) -> frozenset[int]:
+        # Kept of the few texts whose inputs are near another's: one input may have hundreds of answers.
+        if text not in self._parts:
+            self._parts[text] = frozenset(map(hash, grams(text)))
+        return self._parts[text]
