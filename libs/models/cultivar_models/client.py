@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from cultivar_models import readiness
 from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
+from cultivar_models.errors import ModelError, ModelRejected
 from cultivar_models.pace import Pace
 from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
 from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
@@ -30,6 +31,8 @@ class ModelClient:
     recorder: asked before each call, and given each answer. With one, calls that are alike in request and `call` id
     are one call, so give each call that shall have its own answer its own id.
     guard: called before each request is sent; what it raises goes through, and nothing is sent.
+    told: may be set before the first call, and is told of each that ended, but for those whose answer a recorder had:
+    answered, refused or failed, what it cost, and its seconds with all tries and what it waited in line.
 
     Every call raises ModelUnavailable, ModelRejected or ModelAnswerInvalid; a recorder's errors go through as they are.
     """
@@ -56,6 +59,7 @@ class ModelClient:
         self._turns = Turns()
         self._recorded = TokenUsage()
         self._guessed = TokenUsage()
+        self.told: Callable[[str, TokenUsage, float], None] | None = None
 
     @property
     def usage(self) -> TokenUsage:
@@ -170,7 +174,7 @@ class ModelClient:
     ) -> tuple[Any, TokenUsage]:
         """Returns what a call gave, recorded or now; asked: the characters of its prompt, where it gives texts."""
         if self._recorder is None:
-            return await self._counted(path, body, read, more, asked)
+            return await self._sent(path, body, read, more, asked)
         key = call_key(path, body, call)
         async with self._turns.of(key):
             record = await self._recorder.get(key)
@@ -178,9 +182,30 @@ class ModelClient:
                 value, usage = from_record(record)
                 self._recorded += usage
                 return value, usage
-            value, usage = await self._counted(path, body, read, more, asked)
+            value, usage = await self._sent(path, body, read, more, asked)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
+
+    async def _sent(
+        self,
+        path: str,
+        body: dict[str, Any],
+        read: Callable[[dict[str, Any]], Any],
+        more: Callable[[], Mapping[str, Any]] | None,
+        asked: int,
+    ) -> tuple[Any, TokenUsage]:
+        if self.told is None:
+            return await self._counted(path, body, read, more, asked)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            value, usage = await self._counted(path, body, read, more, asked)
+        except ModelError as error:
+            outcome = "refused" if isinstance(error, ModelRejected) else "failed"
+            self.told(outcome, error.usage, clock() - begun)
+            raise
+        self.told("answered", usage, clock() - begun)
+        return value, usage
 
     async def _counted(
         self,

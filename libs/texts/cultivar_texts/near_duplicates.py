@@ -87,6 +87,10 @@ class NearDuplicates:
         """Finds the nearest text to each of several; None where none is near."""
         return [found for batch in _batches(texts) for found in self._query(batch)]
 
+    def near_many(self, texts: Sequence[str]) -> list[list[Neighbour]]:
+        """Finds all texts near each of several, the nearest first, of equally near ones that with the smallest id."""
+        return [found for batch in _batches(texts) for found in self._all(batch)]
+
     def keep_first(self, items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Neighbour | None]]:
         """Adds each text that is near none held so far, and gives for each id, in order, what it is near to.
 
@@ -102,6 +106,13 @@ class NearDuplicates:
         nearest = map(self._nearest, batch.runs, held)
         found = dict(zip((batch.digests[place] for place in batch.places), nearest, strict=True))
         return [found[digest] if digest in found else self._same(digest) for digest in batch.digests]
+
+    def _all(self, texts: Sequence[str]) -> list[list[Neighbour]]:
+        batch = self._read(texts, known=True)
+        held = _by_query(self._buckets.candidates(batch.keys), len(batch.places))
+        near = map(self._near, batch.runs, held)
+        found = dict(zip((batch.digests[place] for place in batch.places), near, strict=True))
+        return [found[digest] for digest in batch.digests]
 
     def _keep(self, pairs: Sequence[tuple[str, str]]) -> list[Neighbour | None]:
         batch = self._read([text for _, text in pairs])
@@ -127,13 +138,14 @@ class NearDuplicates:
             for place, digest in enumerate(batch.digests)
         ]
 
-    def _read(self, texts: Sequence[str]) -> _Batch:
+    def _read(self, texts: Sequence[str], known: bool = False) -> _Batch:
+        """Reads a batch; texts that are held already are left out of its places unless `known` is asked for."""
         folded = [words(text) for text in texts]
         forms = [" ".join(found) or normal_form(text) for found, text in zip(folded, texts, strict=True)]
         digests = [_digest(form) for form in forms]
         firsts: dict[bytes, int] = {}
         for place, digest in enumerate(digests):
-            if digest not in self._rows:
+            if known or digest not in self._rows:
                 firsts.setdefault(digest, place)
         places = list(firsts.values())
         # A text too short for a run is one run of its own, of words that no longer text can hold.
@@ -153,15 +165,13 @@ class NearDuplicates:
         return Neighbour(self._ids[self._rows[digest]], 1.0)
 
     def _nearest(self, packed: bytes, rows: Sequence[int]) -> Neighbour | None:
-        best: tuple[float, str] | None = None
+        return next(iter(self._near(packed, rows)), None)
+
+    def _near(self, packed: bytes, rows: Sequence[int]) -> list[Neighbour]:
         runs = unpack(packed) if rows else set()
-        for row in rows:
-            similarity = jaccard(runs, unpack(self._runs[row]))
-            if similarity < self._threshold - _ROUNDING:
-                continue
-            if best is None or (-similarity, self._ids[row]) < best:
-                best = (-similarity, self._ids[row])
-        return best and Neighbour(best[1], -best[0])
+        found = [Neighbour(self._ids[row], jaccard(runs, unpack(self._runs[row]))) for row in rows]
+        near = (neighbour for neighbour in found if neighbour.similarity >= self._threshold - _ROUNDING)
+        return sorted(near, key=lambda neighbour: (-neighbour.similarity, neighbour.id))
 
 
 def _digest(form: str) -> bytes:

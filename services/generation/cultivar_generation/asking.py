@@ -20,6 +20,7 @@ from cultivar_models import (
 from cultivar_service.holds import Away
 from cultivar_service.parts import Models
 
+from cultivar_generation.metering import meter
 from cultivar_generation.plan import Call, sampling_of
 from cultivar_generation.teacher import TIMES, TeacherSpec
 
@@ -152,6 +153,7 @@ async def opened(
         asked = {}
         for name, spec in teachers.items():
             client = await spec.client(models, recorder, guard, retries=retries, times=times)
+            meter(client, name)
             await stack.enter_async_context(client)
             questions = await stack.enter_async_context(await spec.client(models, guard=guard, retries=2, times=1))
             asked[name] = Asked(spec, client, questions, spec.takes_schemas, spec.probe.chat_only)

@@ -375,6 +375,5 @@ def encode_strategy(name: str) -> pb.Strategy:
         default_prompt=strategy.default_prompt,
         tasks=[encode_task_kind(kind) for kind in strategy.tasks],
         names=strategy.names,
-        keeps_inputs=strategy.keeps_inputs,
         takes_inputs=strategy.takes_inputs,
     )

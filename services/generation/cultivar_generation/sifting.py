@@ -20,7 +20,6 @@ from cultivar_service.holds import Hold
 from cultivar_generation.codec import encode_filter
 from cultivar_generation.coverage import Coverage, emptied
 from cultivar_generation.plan import Calls, RunSpec, pick_of
-from cultivar_generation.strategies import STRATEGIES
 
 PAUSE_SECONDS = 0.5
 ENDED = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
@@ -74,9 +73,7 @@ class Sifting:
         asked = encode_filter(project, spec.filter)
         asked.examples = artifact_name(project, examples)
         asked.task.CopyFrom(encode_task(spec.task))
-        # What has the inputs of its seeds is no copy of them.
-        if not any(STRATEGIES[use.strategy].keeps_inputs for use in spec.uses):
-            asked.seeds = artifact_name(project, spec.seeds)
+        asked.seeds = artifact_name(project, spec.seeds)
         return pb.CreateFilterRunRequest(parent=f"projects/{project}", spec=asked)
 
     async def recounted(self, project: str, kept: str, coverage: Coverage, calls: Calls) -> tuple[Coverage, int]:

@@ -169,6 +169,41 @@ def test_answers_to_instructions_may_be_lists_but_hold_no_role_tokens() -> None:
     assert reason("format", made("Name one.", " ", task=INSTRUCTION), given) == "no_answer"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>The user wants a colour.</think> red", "reasoning_mark"),
+        ("The user wants a colour.\n</think>\n\nred", "reasoning_mark"),
+        ("[THINK]a colour[/THINK] red", "reasoning_mark"),
+        ("red<|eot_id|>", "role_token"),
+        ("red<|reserved_special_token_7|>", "role_token"),
+        ("red<｜end▁of▁sentence｜>", "role_token"),
+        ("red<end_of_turn>", "role_token"),
+        ("red [/INST]", "role_token"),
+        ("red\n### Instruction:\nName another.", "template_debris"),
+        ("red\n### Human: and another", "template_debris"),
+        ("I think that red is one, for a < b and b > c", ""),
+        ("Use the pipe: a |> b <|> c", ""),
+        ("### Human rights\n\nThey are for all.", ""),
+    ],
+)
+def test_marks_of_thoughts_and_turns_are_found_in_every_text(text: str, expected: str) -> None:
+    asked = made("Name one.", text, task=INSTRUCTION)
+    worse = made("Name one.", "blue", task=INSTRUCTION, rejected=text)
+    assert [reason("format", each, Given(INSTRUCTION)) for each in (asked, worse)] == [expected] * 2
+    given_later = made(text, "blue", task=INSTRUCTION)
+    assert reason("format", given_later, Given(INSTRUCTION)) == expected
+
+
+def test_a_program_may_hold_what_looks_like_a_template_and_no_thoughts() -> None:
+    tests = ("assert page() == '</s>'",)
+    for program, expected in (
+        ("def page():\n    return '{{' + '</s>'", ""),
+        ("<think>easy</think>def page(): ...", "reasoning_mark"),
+    ):
+        assert reason("format", made("Write page().", program, task=CODE, tests=tests), Given(CODE)) == expected
+
+
 SHOWN = seed("where is my parcel, it was due on Monday")
 
 

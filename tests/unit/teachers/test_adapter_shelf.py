@@ -15,21 +15,36 @@ FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 class Engine:
-    """Runs calls at once."""
+    """Runs calls at once, or while it is held when it is let go: by then they have begun, and nobody can stop them."""
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
+        self.held = False
+        self.begun: list[Any] = []
 
     def call(self, action: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        try:
-            future.set_result(action())
-        except Exception as error:
-            future.set_exception(error)
+        future.set_running_or_notify_cancel()
+        self.begun.append(lambda: carry_out(action, future))
+        if not self.held:
+            self.let_go()
         return future
+
+    def let_go(self) -> None:
+        self.held = False
+        begun, self.begun = self.begun, []
+        for each in begun:
+            each()
 
     def forget(self, adapter: str) -> None:
         self.forgotten.append(adapter)
+
+
+def carry_out(action: Any, future: Future[Any]) -> None:
+    try:
+        future.set_result(action())
+    except Exception as error:
+        future.set_exception(error)
 
 
 class Switch:
@@ -74,8 +89,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter_shelf, "read_adapter", read_adapter)
 
 
-def shelf_of(switch: Switch, store: ArtifactStore | None, bound: int = 2) -> AdapterShelf:
-    return AdapterShelf(Engine(), switch, lambda: store, bound)  # type: ignore[arg-type]
+def shelf_of(switch: Switch, store: ArtifactStore | None, bound: int = 2, engine: Engine | None = None) -> AdapterShelf:
+    return AdapterShelf(engine or Engine(), switch, lambda: store, bound)  # type: ignore[arg-type]
 
 
 async def put(store: MemoryStore, content: bytes, kind: str = "adapter", names: tuple[str, ...] = FILES) -> str:
@@ -122,6 +137,66 @@ async def test_an_adapter_that_is_used_is_not_unloaded(store: MemoryStore, switc
                 await use(shelf, second)
     await use(shelf, second)
     assert switch.loaded == [third, second]
+
+
+async def left(shelf: AdapterShelf, engine: Engine, name: str) -> None:
+    """Asks for an adapter and goes away while the model loads it."""
+    engine.held = True
+    asking = asyncio.create_task(use(shelf, name))
+    async with asyncio.timeout(5):
+        while not engine.begun:
+            await asyncio.sleep(0.001)
+    asking.cancel()
+    await asyncio.wait({asking})
+
+
+async def settled(shelf: AdapterShelf, *names: str) -> None:
+    """Waits until the shelf holds these adapters."""
+    async with asyncio.timeout(5):
+        while shelf.loaded != list(names):
+            await asyncio.sleep(0.001)
+
+
+async def test_one_who_goes_away_during_a_swap_leaves_the_shelf_knowing_what_is_loaded(
+    store: MemoryStore, switch: Switch
+) -> None:
+    engine = Engine()
+    shelf = shelf_of(switch, store, engine=engine)
+    first, second, third, fourth = [await put(store, content) for content in (b"a", b"b", b"c", b"d")]
+    await use(shelf, first)
+    await use(shelf, second)
+    await left(shelf, engine, third)
+    engine.let_go()
+    await settled(shelf, second, third)
+    assert switch.loaded == [second, third]
+    await use(shelf, fourth)
+    await use(shelf, first)
+    assert (switch.loaded, shelf.loaded) == ([fourth, first], [fourth, first])
+
+
+async def test_nobody_swaps_beside_a_swap_that_was_left(store: MemoryStore, switch: Switch) -> None:
+    engine = Engine()
+    shelf = shelf_of(switch, store, bound=1, engine=engine)
+    first, second = [await put(store, content) for content in (b"a", b"b")]
+    await left(shelf, engine, first)
+    next_one = asyncio.create_task(use(shelf, second))
+    await asyncio.sleep(0.05)
+    assert len(engine.begun) == 1
+    engine.let_go()
+    await next_one
+    assert (switch.loaded, shelf.loaded) == ([second], [second])
+
+
+async def test_a_swap_that_fails_after_it_was_left_is_nobodys(
+    store: MemoryStore, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine()
+    shelf = shelf_of(switch, store, engine=engine)
+    await left(shelf, engine, await put(store, b"broken"))
+    engine.let_go()
+    await use(shelf, await put(store, b"a"))
+    assert len(shelf.loaded) == 1
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_missing_adapter_is_not_found(store: MemoryStore, switch: Switch) -> None:

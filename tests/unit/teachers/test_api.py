@@ -138,9 +138,22 @@ async def test_the_models_are_listed(client: Client) -> None:
     assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["m"]
 
 
+@pytest.mark.parametrize("name", ["m", f"m:p/{'0' * 64}", "e"])
+async def test_a_model_that_is_served_is_told_of_by_itself(client: Client, answers: Answers, name: str) -> None:
+    answers.models = ["m", f"m:p/{'0' * 64}", "e"]
+    response = await client.get(f"/v1/models/{name}")
+    assert (response.status, response.json()["id"], response.json()["object"]) == (200, name, "model")
+
+
+@pytest.mark.parametrize("name", ["other", "", "m/", f"m:p/{'1' * 64}"])
+async def test_a_model_that_is_not_served_is_not_found(client: Client, name: str) -> None:
+    response = await client.get(f"/v1/models/{name}")
+    assert (response.status, response.json()["error"]["code"]) == (404, "model_not_found")
+
+
 @pytest.mark.parametrize("header", ["", "Bearer wrong", KEY, f"Basic {KEY}", "Bearer ", "Bearer ä"])
 async def test_nothing_is_answered_without_the_key(client: Client, answers: Answers, header: str) -> None:
-    for path in ("/v1/models", "/v1/chat/completions", "/elsewhere"):
+    for path in ("/v1/models", "/v1/models/m", "/v1/chat/completions", "/elsewhere"):
         response = await client.post(path, CHAT, headers={"Authorization": header} if header else {})
         assert (response.status, response.json()["error"]["code"]) == (401, "invalid_api_key")
     assert answers.asked == []
@@ -219,6 +232,22 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("chat/completions", {**CHAT, "response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
     ("chat/completions", {**CHAT, "top_logprobs": 2}, "logprobs"),
     ("chat/completions", {**CHAT, "messages": []}, "messages"),
+    ("chat/completions", {**CHAT, "store": True}, "store is wrong: what it asks for is not supported"),
+    ("chat/completions", {**CHAT, "metadata": {SECRET: SECRET}}, "metadata is wrong: what it asks for is not"),
+    ("chat/completions", {**CHAT, "tool_choice": "auto"}, "tool_choice"),
+    ("chat/completions", {**CHAT, "tool_choice": {"type": SECRET}}, "tool_choice"),
+    ("chat/completions", {**CHAT, "functions": [SECRET]}, "functions"),
+    ("chat/completions", {**CHAT, "function_call": SECRET}, "function_call"),
+    ("chat/completions", {**CHAT, "parallel_tool_calls": True}, "parallel_tool_calls"),
+    ("chat/completions", {**CHAT, "reasoning_effort": "low"}, "reasoning_effort"),
+    ("chat/completions", {**CHAT, "service_tier": "flex"}, "service_tier"),
+    ("chat/completions", {**CHAT, "prediction": {"content": SECRET}}, "prediction"),
+    ("chat/completions", {**CHAT, "modalities": ["text", "audio"]}, "modalities"),
+    ("chat/completions", {**CHAT, "audio": {"voice": SECRET}}, "audio"),
+    ("chat/completions", {**CHAT, "top_k": -2}, "top_k"),
+    ("chat/completions", {**CHAT, "messages": [{"role": "assistant", "content": "a", "refusal": SECRET}]}, "refusal"),
+    ("chat/completions", {**CHAT, "messages": [{"role": "user", "content": "a", "tool_calls": [1]}]}, "tool_calls"),
+    ("chat/completions", {**CHAT, "messages": [{"role": "tool", "content": "a"}]}, "messages.0.role"),
     ("chat/completions", {**CHAT, "messages": [{"role": SECRET, "content": SECRET}]}, "messages.0.role"),
     ("chat/completions", {**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0"),
     ("completions", {"model": "m", "prompt": []}, "prompt is wrong: give a text, tokens"),
@@ -228,6 +257,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("completions", {"model": "m", "prompt": "p", "best_of": 3}, "best_of"),
     ("completions", {"model": "m", "prompt": "p", "stop": [""]}, "stop"),
     ("embeddings", {"model": "m", "input": []}, "input"),
+    ("embeddings", {"model": "m", "input": [[]]}, "input is wrong: give a text, its tokens"),
+    ("embeddings", {"model": "m", "input": [SECRET, [1]]}, "input is wrong: give a text, its tokens"),
+    ("embeddings", {"model": "m", "input": [-1]}, "input is wrong: give a text, its tokens"),
     ("embeddings", {"model": "m", "input": "a", "dimensions": 8}, "dimensions"),
 ]
 
@@ -256,6 +288,58 @@ async def test_nulls_and_defaults_of_other_clients_are_taken(client: Client, ans
     assert (await client.post("/v1/completions", data=json.dumps(completion))).status == 200
     assert answers.asked[0].messages[0].content == "ab"
     assert (answers.asked[1].max_tokens, answers.asked[1].prompts) == (16, [[1, 2]])
+
+
+UNASKED: list[dict[str, Any]] = [
+    {"store": None, "metadata": None, "tools": None, "tool_choice": None, "functions": None, "function_call": None},
+    {"store": False, "metadata": {}, "tools": [], "tool_choice": "none", "functions": [], "function_call": "none"},
+    {"parallel_tool_calls": None, "reasoning_effort": None, "prediction": None, "audio": None},
+    {"service_tier": None, "modalities": None},
+    {"service_tier": "auto", "modalities": ["text"]},
+    {"modalities": []},
+    {"top_k": None},
+]
+
+
+@pytest.mark.parametrize("fields", UNASKED)
+async def test_fields_that_ask_for_nothing_are_passed_over(
+    client: Client, answers: Answers, fields: dict[str, Any]
+) -> None:
+    response = await client.post("/v1/chat/completions", {**CHAT, **fields})
+    assert response.status == 200, response.text
+    assert answers.asked[0].likeliest == 0
+
+
+async def test_what_an_answer_held_may_be_sent_back_and_a_developer_is_the_system(
+    client: Client, answers: Answers
+) -> None:
+    said = {"refusal": None, "annotations": [], "audio": None, "tool_calls": None, "function_call": None}
+    messages = [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", **said},
+        {"role": "user", "content": "c"},
+    ]
+    response = await client.post("/v1/chat/completions", {**CHAT, "messages": messages})
+    assert response.status == 200, response.text
+    assert [message.role for message in answers.asked[0].messages] == ["system", "user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(("top_k", "likeliest"), [(-1, 0), (0, 0), (1, 1), (40, 40)])
+async def test_the_k_likeliest_may_be_asked_for_and_minus_one_is_all(
+    client: Client, answers: Answers, top_k: int, likeliest: int
+) -> None:
+    await client.post("/v1/chat/completions", {**CHAT, "top_k": top_k})
+    await client.post("/v1/completions", {"model": "m", "prompt": "p", "top_k": top_k})
+    assert [asked.likeliest for asked in answers.asked] == [likeliest] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"), [("a", ["a"]), (["a", "b"], ["a", "b"]), ([1, 2], [[1, 2]]), ([[1, 2], [3]], [[1, 2], [3]])]
+)
+async def test_texts_to_embed_may_be_given_as_tokens(client: Client, answers: Answers, given: Any, texts: Any) -> None:
+    assert (await client.post("/v1/embeddings", {"model": "m", "input": given})).status == 200
+    assert answers.asked[0].texts == texts
 
 
 @pytest.mark.parametrize("path", ["chat/completions", "completions"])

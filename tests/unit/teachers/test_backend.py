@@ -117,6 +117,14 @@ async def test_a_chat_gives_as_many_choices_as_it_asks_for(backend: Backend) -> 
     assert answer["usage"]["completion_tokens"] <= 12
 
 
+async def test_the_likeliest_of_one_is_the_answer_without_chance(backend: Backend) -> None:
+    said = [
+        (await backend.chat(chat(max_tokens=5, **rules)))["choices"][0]["message"]["content"]
+        for rules in ({"temperature": 0}, {"top_k": 1, "temperature": 2, "seed": 4})
+    ]
+    assert said[0] == said[1]
+
+
 async def test_a_chat_that_names_no_bound_gets_the_default_or_what_fits(backend: Backend) -> None:
     answer = await backend.chat(chat(temperature=0, logprobs=True, top_logprobs=2))
     assert answer["usage"]["completion_tokens"] <= 6

@@ -1,7 +1,10 @@
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from cultivar_generation.teachers.embedding_lane import Embedder as TheEmbedder
 from cultivar_generation.teachers.embedding_lane import EmbeddingLane
+from cultivar_generation.teachers.errors import BadRequest
 from cultivar_generation.teachers.work import EmbedWork
 
 
@@ -11,8 +14,10 @@ class Embedder:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[ord(letter) for letter in text] for text in texts]
+    def encode(self, texts: Sequence[str] | Sequence[list[int]]) -> list[list[int]]:
+        if "?" in texts:
+            raise BadRequest("a token is not one of ours", param="input")
+        return [[ord(letter) for letter in text] if isinstance(text, str) else text for text in texts]
 
     def embed(self, rows: Sequence[list[int]]) -> list[list[float]]:
         self.batches.append(len(rows))
@@ -35,7 +40,7 @@ def test_each_request_gets_its_vectors_in_its_order() -> None:
     finish(lane_of(Embedder()), works)
     for work in works:
         vectors, tokens = work.future.result(0)
-        assert vectors == [[len(text), sum(map(ord, text))] for text in work.texts]
+        assert vectors == [[len(text), sum(map(ord, text))] for text in map(str, work.texts)]
         assert tokens == sum(map(len, work.texts))
 
 
@@ -68,6 +73,23 @@ def test_a_model_that_does_not_load_fails_the_request_and_is_tried_again() -> No
         first.future.result(0)
     finish(lane, [second])
     assert second.future.result(0)[1] == 1
+
+
+def test_tokens_are_embedded_as_they_are_and_a_request_that_is_wrong_fails_alone() -> None:
+    given, wrong, text = EmbedWork([[1, 2], [3]]), EmbedWork(["?"]), EmbedWork(["a"])
+    finish(lane_of(Embedder()), [given, wrong, text])
+    assert given.future.result(0) == ([[2.0, 3.0], [1.0, 3.0]], 3)
+    assert text.future.result(0)[1] == 1
+    with pytest.raises(BadRequest):
+        wrong.future.result(0)
+
+
+def test_tokens_that_the_model_does_not_have_are_refused_and_too_many_are_cut(tiny_tokenizer: Any) -> None:
+    embedder = TheEmbedder(None, tiny_tokenizer, max_tokens=3)  # type: ignore[arg-type]
+    size = len(tiny_tokenizer)
+    assert embedder.encode([[1, 2, 3, 4], [size - 1]]) == [[1, 2, 3], [size - 1]]
+    with pytest.raises(BadRequest, match="own tokens"):
+        embedder.encode([[1], [2, size]])
 
 
 def test_a_request_that_nobody_waits_for_is_not_embedded() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 from cultivar_generation.teachers.decoder import Decoder
-from cultivar_generation.teachers.forms import Forms, FormUnsupported, limited
+from cultivar_generation.teachers.forms import LARGEST_SCHEMA, LONGEST_REASON, Forms, FormUnsupported, limited
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
 from cultivar_generation.teachers.tokens import Tokens
 from cultivar_generation.teachers.work import GenerateWork, Made, SamplingRules
@@ -113,3 +113,18 @@ def test_a_schema_that_cannot_be_held_to_is_refused_in_words(
 ) -> None:
     with pytest.raises(FormUnsupported, match=said):
         tiny_forms.of(schema)
+
+
+def test_a_reason_is_short_whatever_the_schema_holds(tiny_forms: Forms) -> None:
+    with pytest.raises(FormUnsupported) as refused:
+        tiny_forms.of({"type": "long" * 1_000})
+    assert 0 < len(str(refused.value)) <= LONGEST_REASON
+
+
+def test_a_schema_above_the_bound_is_refused_before_it_is_read(tiny_forms: Forms) -> None:
+    def padded(size: int) -> dict[str, Any]:
+        return {"type": "boolean", "description": "d" * (size - len('{"type": "boolean", "description": ""}'))}
+
+    assert tiny_forms.of(padded(LARGEST_SCHEMA)).fresh()
+    with pytest.raises(FormUnsupported, match="more than 65536 bytes"):
+        tiny_forms.of(padded(LARGEST_SCHEMA + 1))

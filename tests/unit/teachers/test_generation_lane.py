@@ -1,7 +1,9 @@
+import gc
 from typing import Any
 
 import pytest
 import torch
+from cultivar_generation.teachers.allowance import Allowance
 from cultivar_generation.teachers.decoder import Decoder
 from cultivar_generation.teachers.generation_lane import GenerationLane, Limits
 from cultivar_generation.teachers.tokens import Tokens
@@ -110,6 +112,52 @@ def test_rows_are_bounded_by_the_memory_they_need(tiny_decoder: Decoder, tiny_to
 def test_work_larger_than_the_bound_still_gets_its_turn_alone(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
     lane = GenerationLane(tiny_decoder, tiny_tokens, Limits(row_tokens=4))
     assert len(finish(lane, [GenerateWork((5, 6, 7), greedy(4)) for _ in range(2)])) == 2
+
+
+def stepped(lanes: list[GenerationLane]) -> int:
+    """Steps lanes in turn, as the engine does, and returns the most tokens that they ever held."""
+    most = steps = 0
+    while any(lane.busy for lane in lanes):
+        for lane in lanes:
+            if lane.busy:
+                lane.step()
+            most = max(most, sum(lane.held for lane in lanes))
+        steps += 1
+        assert steps < 2_000
+    return most
+
+
+def test_lanes_that_share_an_allowance_keep_to_it_together(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:
+    allowance = Allowance(64)
+    lanes = [GenerationLane(tiny_decoder, tiny_tokens, Limits(), allowance) for _ in range(3)]
+    works = [GenerateWork(prompt, greedy(5 + place)) for place, prompt in enumerate(PROMPTS * 3)]
+    for place, work in enumerate(works):
+        lanes[place % 3].add(work)
+    assert 32 < stepped(lanes) <= 64
+    for place, work in enumerate(works):
+        said = [choice.token for choice in work.future.result(0).choices]
+        assert said == plain(tiny_decoder.model, PROMPTS[place % len(PROMPTS)], 5 + place)
+
+
+def test_a_lane_that_is_dropped_or_failed_or_left_gives_its_tokens_back(
+    tiny_decoder: Decoder, tiny_tokens: Tokens
+) -> None:
+    allowance = Allowance(20)
+    dropped, failed, left, last = (GenerationLane(tiny_decoder, tiny_tokens, Limits(), allowance) for _ in range(4))
+    dropped.add(GenerateWork((5, 6, 7, 8), greedy(16)))
+    dropped.step()
+    waiting = [GenerateWork((5, 6, 7, 8), greedy(8)) for _ in range(3)]
+    for lane, work in zip((failed, left, last), waiting, strict=True):
+        lane.add(work)
+        lane.step()
+    assert [lane.held for lane in (dropped, failed, left, last)] == [20, 0, 0, 0]
+    failed.fail(RuntimeError("broken"))
+    waiting[1].future.cancel()
+    left.step()
+    del dropped, lane
+    gc.collect()
+    assert len(finish(last, [])) == 0
+    assert waiting[2].future.result(0).tokens > 0
 
 
 def test_dropped_work_leaves_and_the_rest_goes_on(tiny_decoder: Decoder, tiny_tokens: Tokens) -> None:

@@ -49,6 +49,30 @@ def test_no_token_outside_the_nucleus_is_ever_drawn(seed: int, top_p: float, tem
     assert heavier < top_p + 1e-4
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 50), st.floats(0.05, 1.0), st.floats(0.05, 2.0))
+def test_no_token_beyond_the_k_likeliest_or_outside_their_nucleus_is_ever_drawn(
+    seed: int, top_k: int, top_p: float, temperature: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(40, generator=generator) * 3
+    free, held = Sampler(draws=random.Random(seed)), Sampler(temperature, top_p, draws=random.Random(seed), top_k=top_k)
+    alone = choose(logits[None], [Sampler(draws=random.Random(seed))])[0].token
+    tokens = [choice.token for choice in choose(logits.repeat(2, 1), [free, held])]
+    assert tokens[0] == alone
+    assert int((logits > logits[tokens[1]]).sum()) < top_k
+    kept = (logits.sort(descending=True).values[:top_k] / temperature).softmax(-1)
+    place = int((logits > logits[tokens[1]]).sum())
+    assert kept[:place].sum() < top_p + 1e-4
+
+
+def test_the_k_likeliest_keep_their_proportions_and_one_of_them_is_no_choice() -> None:
+    found = torch.bincount(torch.tensor(draws(LOGITS, COUNT, top_k=3)), minlength=5) / COUNT
+    assert found[3:].sum() == 0
+    torch.testing.assert_close(found[:3], LOGITS[:3].softmax(-1), atol=0.04, rtol=0)
+    assert set(draws(LOGITS, 50, top_k=1, temperature=2.0)) == {0}
+
+
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9])
 def test_draws_from_a_nucleus_keep_the_proportions_of_its_tokens(top_p: float) -> None:
     logits = torch.linspace(0, -3, 30)

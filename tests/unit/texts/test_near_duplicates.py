@@ -52,6 +52,21 @@ def test_every_text_held_is_found_as_itself(texts: list[str]) -> None:
 
 
 @settings(deadline=None)
+@given(texts=TEXTS, queries=TEXTS)
+def test_all_that_are_near_begin_with_the_nearest_and_are_as_near_as_they_say(
+    texts: list[str], queries: list[str]
+) -> None:
+    index, asked = held(texts), texts + queries
+    for text, near, nearest in zip(asked, index.near_many(asked), index.query_many(asked), strict=True):
+        assert near[:1] == ([nearest] if nearest else [])
+        assert near == sorted(near, key=lambda one: (-one.similarity, one.id))
+        assert len({one.id for one in near}) == len(near)
+        for one in near:
+            assert one.similarity == pytest.approx(jaccard(shingles(text), shingles(texts[int(one.id)])))
+            assert one.similarity >= 0.8 - 1e-9
+
+
+@settings(deadline=None)
 @given(first=TEXT, second=TEXT)
 def test_nearness_is_symmetric(first: str, second: str) -> None:
     one, other = held([first]).query(second), held([second]).query(first)

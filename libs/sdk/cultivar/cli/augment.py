@@ -205,9 +205,7 @@ def weighted(client: Client, teacher: str) -> generation_pb2.WeightedTeacher:
 
 def filter_made(client: Client, console: Console, made: generation_pb2.GenerationRun) -> filtering_pb2.FilterRun:
     """Keeps the candidates that the shipped recipe does not reject."""
-    program = program_of(client, made.spec.strategies[0])
-    seeds = "" if program.keeps_inputs else made.spec.seeds
-    spec = filtering_pb2.FilterSpec(examples=made.candidates, seeds=seeds, task=made.spec.task)
+    spec = filtering_pb2.FilterSpec(examples=made.candidates, seeds=made.spec.seeds, task=made.spec.task)
     request = filtering_pb2.CreateFilterRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     watch = filtering_pb2.WatchFilterRunRequest(name=client.filtering.CreateFilterRun(request).name)
     changes = steadily(lambda: client.filtering.WatchFilterRun(watch))

@@ -17,6 +17,7 @@ from cultivar_filtering.filters.nonsense import Nonsense
 from cultivar_filtering.filters.novelty import Novelty
 from cultivar_filtering.filters.prompt_echo import PromptEcho
 from cultivar_filtering.filters.protocol import Filter, FilterConfig, Given, Judge, Opinion, Rule
+from cultivar_filtering.filters.refusal import Refusal
 from cultivar_filtering.filters.repetition import Repetition
 from cultivar_filtering.filters.semantic_duplicate import SemanticDuplicate
 
@@ -32,6 +33,7 @@ FILTERS: dict[str, Filter] = {
     "nonsense": Nonsense(),
     "novelty": Novelty(),
     "prompt_echo": PromptEcho(),
+    "refusal": Refusal(),
     "repetition": Repetition(),
     "semantic_duplicate": SemanticDuplicate(),
 }

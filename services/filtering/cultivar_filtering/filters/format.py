@@ -11,10 +11,14 @@ from pydantic import Field
 from cultivar_filtering.filters.protocol import FilterConfig, Given, Judge, Opinion, Rule, keep, prose, reject, wording
 
 LIST_MARK: Final = re.compile(r"\s*(?:\d{1,3}[.):](?=\s|$)|[-*•]\s)")
-ROLE_TOKEN: Final = re.compile(r"<\|[a-z_]{2,30}\|>|</?s>|\[/?INST\]|<</?SYS>>", re.IGNORECASE)
+ROLE_TOKEN: Final = re.compile(r"</?s>|\[/?INST\]|<</?SYS>>", re.IGNORECASE)
+TURN_MARK: Final = re.compile(r"<([|｜])[\w▁]{2,40}\1>|<(?:start|end)_of_turn>", re.IGNORECASE)
+"""What chat templates set around turns; some models write a wide bar and a low block."""
+REASONING_MARK: Final = re.compile(r"</?(?:think|thinking|thought|reasoning)>|\[/?THINK\]", re.IGNORECASE)
 ROLE_NAME: Final = re.compile(r"^\s*(?:human|assistant|user|system|ai)\s*:", re.IGNORECASE | re.MULTILINE)
 TEMPLATE: Final = re.compile(
-    r"\{\{|\}\}|\{%|%\}|^\s*#{2,4}\s*(?:instruction|response|input|output)\b| of the kind \"",
+    r"\{\{|\}\}|\{%|%\}|^\s*#{2,4}\s*(?:(?:instruction|response|input|output)\b|(?:human|user|assistant|system)\s*:)"
+    r"| of the kind \"",
     re.IGNORECASE | re.MULTILINE,
 )
 PLACEHOLDER: Final = re.compile(
@@ -35,7 +39,7 @@ class FormatConfig(FilterConfig):
     """What is looked for beside what the task needs."""
 
     debris: bool = Field(
-        True, description="Whether remains of prompts are rejected: list marks, role tokens, template words."
+        True, description="Whether remains of prompts are rejected: list marks, role tokens, thoughts, template words."
     )
     answered: bool = Field(True, description="Whether an answer is needed; no for inputs that are answered later.")
 
@@ -55,8 +59,9 @@ class Format:
         "no_tests": "a code example has no tests",
         "open_fence": "a block of code is opened and never closed",
         "list_mark": "the text begins with the number or bullet of a list",
-        "role_token": "the text holds the token or the name of a role in a conversation",
-        "template_debris": "the text holds a word of the template, such as the name before an input",
+        "role_token": "a text holds the token or the name of a role in a conversation",
+        "reasoning_mark": "a text holds the mark of a model's thoughts, such as <think>",
+        "template_debris": "a text holds a word of the template, such as the name before an input",
         "placeholder": "the text holds a blank to be filled in, such as [Your Name]",
         "assistant_talk": "the text begins with what a model says about its answer",
         "label_list": "the text is made of the task's labels and nothing else",
@@ -127,12 +132,17 @@ def finder(task: TaskSpec) -> Callable[[Example], Iterator[str]]:
             yield "template_debris"
         if not free_answer and ROLE_NAME.search(text):
             yield "role_token"
-        for part in prose(example):
+        for part in (text, example.answer, example.rejected or ""):
+            if REASONING_MARK.search(part):
+                yield "reasoning_mark"
+            if TURN_MARK.search(part):
+                yield "role_token"
+        for part in (*prose(example), example.rejected or "" if free_answer else ""):
             if ROLE_TOKEN.search(part):
                 yield "role_token"
             if TEMPLATE.search(part):
                 yield "template_debris"
-            if PLACEHOLDER.search(part):
-                yield "placeholder"
+        if any(PLACEHOLDER.search(part) for part in prose(example)):
+            yield "placeholder"
 
     return find

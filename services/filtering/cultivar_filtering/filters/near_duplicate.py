@@ -1,4 +1,4 @@
-"""near_duplicate: texts that differ little from a seed or from an example kept before."""
+"""near_duplicate: examples that differ little, as a whole, from a seed or from one kept before."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -7,10 +7,11 @@ from cultivar_records import Example
 from pydantic import Field
 
 from cultivar_filtering.filters.nearness import Nearest
-from cultivar_filtering.filters.protocol import FilterConfig, Given, Judge, Opinion, keep, reject, wording
+from cultivar_filtering.filters.protocol import Given, Judge, Opinion, keep, reject, wording
+from cultivar_filtering.filters.rests import CopyConfig, Rests
 
 
-class NearDuplicateConfig(FilterConfig):
+class NearDuplicateConfig(CopyConfig):
     """How near two texts may be."""
 
     threshold: float = Field(
@@ -22,7 +23,8 @@ class NearDuplicate:
     """Rejects near-duplicates."""
 
     description = (
-        "Rejects texts that differ in a word or two from a seed or an example kept before (MinHash, then exact)."
+        "Rejects examples that differ in a word or two of their input, and in no label or answer, from a seed or an "
+        "example kept before (MinHash, then exact)."
     )
     reasons: ClassVar[Mapping[str, str]] = {
         "of_seed": "the nearest text is a seed's; the score is their similarity",
@@ -36,23 +38,27 @@ class NearDuplicate:
 
 
 class Neighbours:
-    """Holds the texts of seeds and kept examples."""
+    """Holds the texts of seeds and kept examples, and what they say beside them."""
 
     def __init__(self, config: NearDuplicateConfig, seeds: Sequence[Example]) -> None:
         self._seeds = {seed.id for seed in seeds}
         self._nearest = Nearest(config.threshold, ((seed.id, wording(seed)) for seed in seeds))
+        self._rests = Rests(config)
+        for seed in seeds:
+            self._rests.hold(seed)
 
     def begin(self, block: Sequence[Example]) -> None:
         """Looks up a block at once."""
         self._nearest.begin([wording(example) for example in block])
 
     def judge(self, example: Example) -> Opinion:
-        """Finds the nearest text; a seed among the examples is not near itself."""
-        near = self._nearest.find(wording(example))
+        """Finds the nearest text that it repeats as a whole; a seed among the examples is not near itself."""
+        near = self._rests.first(example, self._nearest.near(wording(example)))
         if near is None or example.id in self._seeds:
             return keep()
         return reject("of_seed" if near.id in self._seeds else "of_earlier", near.similarity)
 
     def remember(self, example: Example) -> None:
-        """Holds the text of a kept example."""
+        """Holds a kept example."""
         self._nearest.add(example.id, wording(example))
+        self._rests.hold(example)

@@ -13,15 +13,17 @@ from typing import ClassVar
 import numpy as np
 from cultivar_records import Example
 from cultivar_texts import longest_common_subsequence, words
+from cultivar_texts.near_duplicates import Neighbour
 from pydantic import Field
 
-from cultivar_filtering.filters.protocol import FilterConfig, Given, Judge, Opinion, keep, reject, wording
+from cultivar_filtering.filters.protocol import Given, Judge, Opinion, keep, reject, wording
+from cultivar_filtering.filters.rests import CopyConfig, Rests
 
 SLACK = 1e-9
 """What rounding may add to a bound, so that none is cut that lies on it."""
 
 
-class NoveltyConfig(FilterConfig):
+class NoveltyConfig(CopyConfig):
     """How like two texts may be."""
 
     threshold: float = Field(
@@ -32,7 +34,10 @@ class NoveltyConfig(FilterConfig):
 class Novelty:
     """Rejects what is not new."""
 
-    description = "Rejects texts that are like a seed or an example kept before, by ROUGE-L, as Self-Instruct does."
+    description = (
+        "Rejects examples whose input is like that of a seed or an example kept before, by ROUGE-L, as Self-Instruct "
+        "does, and whose label and answer repeat its."
+    )
     reasons: ClassVar[Mapping[str, str]] = {
         "like_seed": "the likest text of the pool is a seed's; the score is their ROUGE-L",
         "like_earlier": "the likest text of the pool is that of an example kept before; the score is their ROUGE-L",
@@ -45,10 +50,11 @@ class Novelty:
 
 
 class Newcomers:
-    """Holds the pool: the texts of seeds and kept examples."""
+    """Holds the pool: the texts of seeds and kept examples, and what they say beside them."""
 
     def __init__(self, config: NoveltyConfig, seeds: Iterable[Example]) -> None:
         self._pool = Pool(config.threshold)
+        self._rests = Rests(config)
         self._seeds: set[str] = set()
         for seed in seeds:
             self._seeds.add(seed.id)
@@ -58,20 +64,22 @@ class Newcomers:
         """Does nothing."""
 
     def judge(self, example: Example) -> Opinion:
-        """Finds the likest text; a seed among the examples is new beside itself."""
-        found = None if example.id in self._seeds else self._pool.likest(words(wording(example)))
-        if found is None:
+        """Finds the likest text that it repeats as a whole; a seed among the examples is new beside itself."""
+        if example.id in self._seeds:
             return keep()
-        likeness, id = found
-        return reject("like_seed" if id in self._seeds else "like_earlier", likeness)
+        near = self._rests.first(example, self._pool.near(words(wording(example))))
+        if near is None:
+            return keep()
+        return reject("like_seed" if near.id in self._seeds else "like_earlier", near.similarity)
 
     def remember(self, example: Example) -> None:
-        """Adds the text of an example to the pool."""
+        """Adds an example to the pool."""
         self._pool.add(example.id, words(wording(example)))
+        self._rests.hold(example)
 
 
 class Pool:
-    """Texts by their words, in which the likest of a text is found."""
+    """Texts by their words, in which those like a text are found."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
@@ -86,17 +94,17 @@ class Pool:
         self._texts.append((id, tokens))
         self._lengths.append(len(tokens))
 
-    def likest(self, tokens: list[str]) -> tuple[float, str] | None:
-        """Returns the greatest ROUGE-L at or above the threshold, with its text's id; of equals the smallest id."""
-        best: tuple[float, str] | None = None
-        for place in self._near(tokens):
+    def near(self, tokens: list[str]) -> list[Neighbour]:
+        """Returns the texts whose ROUGE-L is at or above the threshold, the likest first, of equals the smallest id."""
+        near = []
+        for place in self._sharing(tokens):
             id, other = self._texts[place]
             likeness = 2 * longest_common_subsequence(tokens, other) / (len(tokens) + len(other))
-            if likeness >= self._threshold - SLACK and (best is None or (-likeness, id) < (-best[0], best[1])):
-                best = likeness, id
-        return best
+            if likeness >= self._threshold - SLACK:
+                near.append(Neighbour(id, likeness))
+        return sorted(near, key=lambda neighbour: (-neighbour.similarity, neighbour.id))
 
-    def _near(self, tokens: Sequence[str]) -> list[int]:
+    def _sharing(self, tokens: Sequence[str]) -> list[int]:
         """Returns the places of the texts that share so many words that they may come near; the others cannot."""
         held = [self._places[part] for part in numbered(tokens) if part in self._places]
         if not held:

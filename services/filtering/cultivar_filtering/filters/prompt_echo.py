@@ -9,12 +9,14 @@ from typing import ClassVar
 
 from cultivar_records import Example
 from cultivar_texts import echo_share, rouge_l, words
+from cultivar_texts.near_duplicates import Neighbour
 from pydantic import Field
 
-from cultivar_filtering.filters.protocol import FilterConfig, Given, Judge, Opinion, Rule, keep, reject, wording
+from cultivar_filtering.filters.protocol import Given, Judge, Opinion, Rule, keep, reject, wording
+from cultivar_filtering.filters.rests import CopyConfig, Rests
 
 
-class PromptEchoConfig(FilterConfig):
+class PromptEchoConfig(CopyConfig):
     """How near a copy may come."""
 
     max_similarity: float = Field(
@@ -31,7 +33,7 @@ class PromptEcho:
 
     description = "Rejects near-copies of the seeds that the prompt showed, and copies of the task's instruction."
     reasons: ClassVar[Mapping[str, str]] = {
-        "copy_of_seed": "the text is nearly that of a seed of its prompt; the score is their likeness",
+        "copy_of_seed": "it is nearly a seed of its prompt, answer included; the score is the likeness of their texts",
         "copy_of_instruction": "the text is a piece of the instruction; the score is its share",
     }
     Config = PromptEchoConfig
@@ -39,15 +41,20 @@ class PromptEcho:
     def judge(self, config: PromptEchoConfig, given: Given) -> Judge:
         """Returns a judge that knows the seeds by id; a seed that it was not given is passed over."""
         seeds = {seed.id: (wording(seed), words(wording(seed))) for seed in given.seeds}
+        rests = Rests(config)
+        for seed in given.seeds:
+            rests.hold(seed)
         instruction = given.task.instruction
         told = set(words(instruction))
 
         def rule(example: Example) -> Opinion:
             text, nearest = wording(example), 0.0
             spoken = words(text)
-            for seed in example.provenance.seeds:
-                if seed in seeds and seed != example.id:
-                    nearest = max(nearest, likeness(text, spoken, *seeds[seed], config.max_similarity))
+            for shown in example.provenance.seeds:
+                if shown in seeds and shown != example.id:
+                    near = Neighbour(shown, likeness(text, spoken, *seeds[shown], config.max_similarity))
+                    if near.similarity < config.max_similarity or rests.first(example, [near]):
+                        nearest = max(nearest, near.similarity)
             if nearest >= config.max_similarity:
                 return reject("copy_of_seed", nearest)
             # A run out of the instruction holds no word that the instruction lacks.

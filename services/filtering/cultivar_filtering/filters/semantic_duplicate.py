@@ -19,11 +19,12 @@ from cultivar_records import Example
 from cultivar_texts.near_duplicates import Neighbour
 from pydantic import Field
 
-from cultivar_filtering.filters.protocol import FilterConfig, Given, Judge, Opinion, keep, reject, wording
-from cultivar_filtering.filters.vectors import Matrix, Pool, Vectors, nearer
+from cultivar_filtering.filters.protocol import Given, Judge, Opinion, keep, reject, wording
+from cultivar_filtering.filters.rests import CopyConfig, Rests
+from cultivar_filtering.filters.vectors import Matrix, Pool, Vectors, distance
 
 
-class SemanticDuplicateConfig(FilterConfig):
+class SemanticDuplicateConfig(CopyConfig):
     """How near two texts may be in meaning."""
 
     threshold: float = Field(
@@ -62,14 +63,15 @@ class NotEmbedded(Exception):
 
 
 class Meanings:
-    """Holds the vectors of seeds and kept examples."""
+    """Holds the vectors of seeds and kept examples, and what they say beside their inputs."""
 
     def __init__(self, config: SemanticDuplicateConfig, seeds: Sequence[Example], vectors: Vectors) -> None:
         self._model = config.model
         self._vectors = vectors
         self._pool = Pool(config.threshold)
+        self._rests = Rests(config)
         self._begun = 0
-        self._found: dict[str, tuple[Matrix, Neighbour | None]] = {}
+        self._found: dict[str, tuple[Matrix, list[Neighbour]]] = {}
         self._seeds = {seed.id for seed in seeds}
         for seed in seeds:
             self.remember(seed)
@@ -77,26 +79,29 @@ class Meanings:
     def begin(self, block: Sequence[Example]) -> None:
         """Looks up a block at once."""
         found = self._vectors.of(self._model, map(wording, block))
-        near = self._pool.nearest(np.stack(list(found.values()))) if found else []
+        near = self._pool.near(np.stack(list(found.values()))) if found else []
         self._begun = len(self._pool)
         self._found = {text: (found[text], one) for text, one in zip(found, near, strict=True)}
 
     def judge(self, example: Example) -> Opinion:
-        """Finds the nearest text; a seed among the examples is not near itself, and an empty text is near none."""
+        """Finds the nearest text that it repeats as a whole.
+
+        A seed among the examples is not near itself, and an empty text is near none.
+        """
         text = wording(example)
         if example.id in self._seeds or not text.strip():
             return keep()
         if text not in self._found:
             raise NotEmbedded(f"{self._model} gave no vector: the text may be longer than it reads")
-        vector, near = self._found[text]
-        (since,) = self._pool.nearest(vector[np.newaxis], self._begun)
-        if since is not None and nearer(since, near):
-            near = since
+        vector, before = self._found[text]
+        (since,) = self._pool.near(vector[np.newaxis], self._begun)
+        near = self._rests.first(example, sorted([*before, *since], key=distance))
         if near is None:
             return keep()
         return reject("of_seed" if near.id in self._seeds else "of_earlier", near.similarity)
 
     def remember(self, example: Example) -> None:
-        """Holds the vector of a kept example."""
+        """Holds a kept example."""
+        self._rests.hold(example)
         for vector in self._vectors.of(self._model, [wording(example)]).values():
             self._pool.add(example.id, vector)

@@ -37,10 +37,10 @@ class Vectors:
 
 
 class Pool:
-    """Unit vectors of one width, in which the nearest is found by a look at all of them.
+    """Unit vectors of one width, in which those near another are found by a look at all of them.
 
     What it finds does not depend on how many are looked up at once: float32 products of many tell the few that may be
-    the nearest, and those are compared exactly. A text of 384 numbers takes 1.5 KB and its id; a look-up of 256 texts
+    near, and those are compared exactly. A text of 384 numbers takes 1.5 KB and its id; a look-up of 256 texts
     takes 4 MB beside the pool.
     """
 
@@ -60,27 +60,26 @@ class Pool:
         self._chunks[number][place] = vector
         self._ids.append(id)
 
-    def nearest(self, vectors: Matrix, start: int = 0) -> list[Neighbour | None]:
-        """Returns for each row the nearest of the vectors held from a place on, at or above the threshold.
+    def near(self, vectors: Matrix, start: int = 0) -> list[list[Neighbour]]:
+        """Returns for each row the vectors held from a place on that are at or above the threshold.
 
-        Of equally near ones it is that with the smallest id.
+        The nearest come first, of equally near ones that with the smallest id.
         """
-        found: list[Neighbour | None] = [None] * len(vectors)
+        found: list[list[Neighbour]] = [[] for _ in vectors]
         for row, place in self._candidates(vectors, start):
             near = Neighbour(self._ids[place], similarity(vectors[row], self._at(place)))
-            if near.similarity >= self._threshold - SLACK and nearer(near, found[row]):
-                found[row] = near
-        return found
+            if near.similarity >= self._threshold - SLACK:
+                found[row].append(near)
+        return [sorted(each, key=distance) for each in found]
 
     def _candidates(self, vectors: Matrix, start: int) -> Iterator[tuple[int, int]]:
-        """Yields rows and places whose rough similarity comes to the threshold and to the best before them."""
+        """Yields rows and places whose rough similarity comes to the threshold."""
         if start == len(self._ids):
             return
-        least = np.full(len(vectors), self._threshold - ROUGH, np.float32)
+        least = np.float32(self._threshold - ROUGH)
         for first in range(start - start % CHUNK, len(self._ids), CHUNK):
             skipped = max(start - first, 0)
             rough = self._chunks[first // CHUNK][skipped : len(self._ids) - first] @ vectors.T
-            least = np.maximum(least, rough.max(axis=0) - 2 * ROUGH)
             for place, row in np.argwhere(rough >= least).tolist():
                 yield row, first + skipped + place
 
@@ -89,9 +88,9 @@ class Pool:
         return row
 
 
-def nearer(one: Neighbour, other: Neighbour | None) -> bool:
-    """Tells whether one is nearer than the other, or as near with a smaller id."""
-    return other is None or (-one.similarity, one.id) < (-other.similarity, other.id)
+def distance(neighbour: Neighbour) -> tuple[float, str]:
+    """Returns what neighbours are sorted by: the nearest first, of equally near ones that with the smallest id."""
+    return -neighbour.similarity, neighbour.id
 
 
 def similarity(one: Matrix, other: Matrix) -> float:

@@ -35,7 +35,6 @@ class Answer:
         "turns": "the messages before the answer, each with role and content",
         "task": "the task, with kind, instruction and labels",
     }
-    keeps_inputs = True
     takes_inputs = True
     Config = AnswerConfig
 

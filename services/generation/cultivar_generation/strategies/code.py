@@ -41,7 +41,6 @@ class Code:
         "shots": "seeds, each with problem, solution and tests (a list)",
         "task": "the task, with kind and instruction",
     }
-    keeps_inputs = False
     takes_inputs = False
     Config = CodeConfig
 

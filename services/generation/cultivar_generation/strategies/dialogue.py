@@ -44,7 +44,6 @@ class Dialogue:
         "exchanges": "pairs of turns to add",
         "task": "the task, with kind and instruction",
     }
-    keeps_inputs = False
     takes_inputs = False
     Config = DialogueConfig
 

@@ -50,7 +50,6 @@ class Documents:
         "count": "pairs to write",
         "task": "the task, with kind and instruction",
     }
-    keeps_inputs = False
     takes_inputs = True
     Config = DocumentsConfig
 

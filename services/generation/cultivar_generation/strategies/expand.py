@@ -73,7 +73,6 @@ class Expand:
         "next": "the number that the list goes on with",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
-    keeps_inputs = False
     takes_inputs = False
     Config = ExpandConfig
 

@@ -52,7 +52,6 @@ class Preference:
         "chosen": "whose the chosen answer is, seed or teacher",
         "task": "the task, with kind and instruction",
     }
-    keeps_inputs = True
     takes_inputs = False
     Config = PreferenceConfig
 

@@ -111,11 +111,6 @@ class Strategy(Protocol):
         ...
 
     @property
-    def keeps_inputs(self) -> bool:
-        """Whether its candidates have the inputs of their seeds, so that being like a seed is no fault."""
-        ...
-
-    @property
     def takes_inputs(self) -> bool:
         """Whether seeds may be inputs without answers."""
         ...

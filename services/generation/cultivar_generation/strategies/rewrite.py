@@ -72,7 +72,6 @@ class Rewrite:
         "policy": "what the parameter policy says",
         "task": "the task, with kind, instruction, labels, input_name and output_name",
     }
-    keeps_inputs = False
     takes_inputs = False
     Config = RewriteConfig
 

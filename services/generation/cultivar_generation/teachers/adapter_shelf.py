@@ -44,6 +44,7 @@ class AdapterShelf:
         self._bound = bound
         self._loaded: OrderedDict[str, int] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
+        self._taking: set[asyncio.Task[None]] = set()
 
     @property
     def loaded(self) -> list[str]:
@@ -57,16 +58,39 @@ class AdapterShelf:
         Raises `UnknownModel`, `BadRequest` for an adapter that cannot be used, `StoreDown`, and `Overloaded` when all
         that are loaded are at work.
         """
-        if name not in self._loaded:
-            async with self._one_at_a_time:
-                if name not in self._loaded:
-                    await self._bring(name)
-        self._loaded.move_to_end(name)
-        self._loaded[name] += 1
+        if name in self._loaded:
+            self._hold(name)
+        else:
+            await self._taken(name)
         try:
             yield
         finally:
             self._loaded[name] -= 1
+
+    def _hold(self, name: str) -> None:
+        self._loaded.move_to_end(name)
+        self._loaded[name] += 1
+
+    async def _taken(self, name: str) -> None:
+        """Brings and holds an adapter to the end even if who asked goes away: the model would not stop halfway."""
+        taking = asyncio.create_task(self._take(name))
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(lambda done: self._left(name, done))
+            raise
+
+    def _left(self, name: str, taking: "asyncio.Task[None]") -> None:
+        if not taking.cancelled() and taking.exception() is None:
+            self._loaded[name] -= 1
+
+    async def _take(self, name: str) -> None:
+        async with self._one_at_a_time:
+            if name not in self._loaded:
+                await self._bring(name)
+            self._hold(name)
 
     async def _bring(self, name: str) -> None:
         adapter = await self._checked(name)

@@ -71,8 +71,12 @@ def embedding_answer(model: str, vectors: Sequence[list[float]], tokens: int, en
 
 def model_list(models: Sequence[str]) -> Json:
     """Makes the body of the list of models."""
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "cultivar"} for name in models]
-    return {"object": "list", "data": data}
+    return {"object": "list", "data": [model_entry(name) for name in models]}
+
+
+def model_entry(name: str) -> Json:
+    """Makes what is said of one model."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "cultivar"}
 
 
 def head(prefix: str, kind: str, model: str) -> Json:

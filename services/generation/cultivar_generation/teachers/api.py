@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from cultivar_generation.teachers.answers import Json, model_list
-from cultivar_generation.teachers.errors import BadKey, EngineFailed, TeacherError, TooLarge, UnknownPath
+from cultivar_generation.teachers.answers import Json, model_entry, model_list
+from cultivar_generation.teachers.errors import BadKey, EngineFailed, TeacherError, TooLarge, UnknownModel, UnknownPath
 from cultivar_generation.teachers.events import Events, Stream
 from cultivar_generation.teachers.requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_body
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cultivar_generation.teachers.backend import Backend
 
 LARGEST_BODY = 8 * 1024 * 1024
+_MODEL = "/v1/models/"
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class Api:
         try:
             self._require_key(request)
             handler = self._paths.get((request.method, request.url.path))
+            if request.method == "GET" and request.url.path.startswith(_MODEL):
+                handler = self._model
             if handler is None:
                 raise UnknownPath("there is nothing here for this method and path: see /v1/models")
             body = await handler(request)
@@ -92,6 +95,12 @@ class Api:
 
     async def _models(self, _: Request) -> Json:
         return model_list(self._answers.models)
+
+    async def _model(self, request: Request) -> Json:
+        name = request.url.path.removeprefix(_MODEL)
+        if name not in self._answers.models:
+            raise UnknownModel("no model of this name is served or loaded here: /v1/models lists those that are")
+        return model_entry(name)
 
     async def _chat(self, request: Request) -> Json | Response:
         asked = read_body(ChatRequest, await _body(request))

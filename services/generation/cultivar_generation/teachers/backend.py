@@ -273,7 +273,9 @@ def _generations(
     return [
         GenerateWork(
             prompt,
-            SamplingRules(request.temperature, request.top_p, most, request.stops, request.seed, choice, top),
+            SamplingRules(
+                request.temperature, request.top_p, most, request.stops, request.seed, choice, top, request.likeliest
+            ),
             form,
         )
         for prompt in prompts

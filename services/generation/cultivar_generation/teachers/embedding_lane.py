@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cultivar_generation.teachers.errors import BadRequest
 from cultivar_generation.teachers.work import EmbedWork
 
 if TYPE_CHECKING:
@@ -20,12 +21,22 @@ class Embedder:
         self._tokenizer: Any = tokenizer
         self._max_tokens = max_tokens
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Gives the tokens of each text, cut at the model's limit."""
-        found: list[list[int]] = self._tokenizer(
-            list(texts), truncation=True, max_length=self._max_tokens, padding=False
-        )["input_ids"]
-        return found
+    def encode(self, texts: Sequence[str] | Sequence[list[int]]) -> list[list[int]]:
+        """Gives the tokens of each text, cut at the model's limit; tokens stay as they are.
+
+        Raises `BadRequest` for tokens that the model does not have: another model's mean something else.
+        """
+        if isinstance(texts[0], str):
+            found: list[list[int]] = self._tokenizer(
+                list(texts), truncation=True, max_length=self._max_tokens, padding=False
+            )["input_ids"]
+            return found
+        size = len(self._tokenizer)
+        if any(isinstance(row, str) or max(row) >= size for row in texts):
+            raise BadRequest(
+                f"a token is not below {size}: give texts, or the embedding model's own tokens", param="input"
+            )
+        return [list(row[: self._max_tokens]) for row in texts if not isinstance(row, str)]
 
     def embed(self, rows: Sequence[list[int]]) -> list[list[float]]:
         """Gives the vectors of some texts' tokens, each of length 1."""
@@ -41,10 +52,10 @@ class Embedder:
 class _Job:
     """The texts of some pieces of work, longest first, so that little is padded."""
 
-    def __init__(self, works: Sequence[EmbedWork], embedder: Embedder) -> None:
-        self.works = works
+    def __init__(self, works: Sequence[tuple[EmbedWork, list[list[int]]]], embedder: Embedder) -> None:
+        self.works = [work for work, _ in works]
         self._embedder = embedder
-        self._rows = embedder.encode([text for work in works for text in work.texts])
+        self._rows = [row for _, rows in works for row in rows]
         self._order = deque(sorted(range(len(self._rows)), key=lambda row: -len(self._rows[row])))
         self._vectors: list[list[float]] = [[]] * len(self._rows)
 
@@ -115,12 +126,20 @@ class EmbeddingLane:
             if not work.dropped:
                 works.append(work)
                 texts += len(work.texts)
-        if not works:
-            return None
         try:
-            self._embedder = self._embedder or self._load()
-            return _Job(works, self._embedder)
+            embedder = self._embedder = self._embedder or self._load()
         except Exception as error:
             for work in works:
                 work.fail(error)
             return None
+        encoded = [(work, rows) for work in works if (rows := _encoded(embedder, work))]
+        return _Job(encoded, embedder) if encoded else None
+
+
+def _encoded(embedder: Embedder, work: EmbedWork) -> list[list[int]]:
+    """Gives the tokens of a piece of work; what is wrong with it fails it alone, and it has none."""
+    try:
+        return embedder.encode(work.texts)
+    except Exception as error:
+        work.fail(error)
+        return []

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # A small model that may put blanks and lines between two values puts nothing else: there is one way to set them.
 _LAYOUT: "JsonCompileOptions" = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _KEPT = 64
+LARGEST_SCHEMA = 64 * 1024
+"""Bytes of a schema as JSON, at most; `_KEPT` of them are held."""
+LONGEST_REASON = 200
 
 
 class FormUnsupported(ValueError):
@@ -65,14 +68,17 @@ class Forms:
         self._tokens = lru_cache(1)(self._prepared)
 
     def of(self, schema: Mapping[str, Any]) -> Form:
-        """Returns the form of a JSON schema; raises `FormUnsupported`."""
-        return self._form(json.dumps(schema))
+        """Returns the form of a JSON schema; raises `FormUnsupported`, which may quote it: for the caller alone."""
+        text = json.dumps(schema)
+        if len(text) > LARGEST_SCHEMA:
+            raise FormUnsupported(f"it has more than {LARGEST_SCHEMA} bytes")
+        return self._form(text)
 
     def _made(self, schema: str) -> Form:
         grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_LAYOUT)
         wrong = LLMatcher.validate_grammar(grammar, self._tokens())
         if wrong:
-            raise FormUnsupported(wrong.splitlines()[0])
+            raise FormUnsupported(wrong.splitlines()[0][:LONGEST_REASON])
         return Form(LLMatcher(self._tokens(), grammar, log_level=0), len(self._tokenizer))
 
     def _prepared(self) -> LLTokenizer:

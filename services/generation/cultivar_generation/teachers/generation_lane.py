@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from cultivar_generation.teachers.allowance import Allowance
 from cultivar_generation.teachers.decoder import NOTHING, Decoder, TreeReader
 from cultivar_generation.teachers.errors import BadRequest
 from cultivar_generation.teachers.keys_values import RowMemory
@@ -22,7 +23,8 @@ _LONGEST_WAIT = 8
 class Limits:
     """Bounds of one step and of the memory it needs.
 
-    rows: answers under way at once. row_tokens: rows times the widest row's prompt and answer, in tokens. run_tokens:
+    rows: answers under way at once in one lane. row_tokens: rows times the widest row's prompt and answer, in tokens;
+    the sum of it over all generation lanes that share an `Allowance`. run_tokens:
     prompt tokens read at once. tree_tokens: prompt tokens gathered before they are read. before_tokens: how much of
     the prompt that was read last is kept, for those that begin alike.
     """
@@ -62,9 +64,9 @@ class _Row:
 
 
 class GenerationLane:
-    """Makes the answers of one model or adapter."""
+    """Makes the answers of one model or adapter; without an allowance to share it has one of its own."""
 
-    def __init__(self, decoder: Decoder, tokens: Tokens, limits: Limits) -> None:
+    def __init__(self, decoder: Decoder, tokens: Tokens, limits: Limits, allowance: Allowance | None = None) -> None:
         self._decoder = decoder
         self._tokens = tokens
         self._limits = limits
@@ -76,6 +78,15 @@ class GenerationLane:
         self._waited = 0
         self._rows: list[_Row] = []
         self._memory = RowMemory()
+        self.turn = 0
+        self._allowance = allowance or Allowance(limits.row_tokens)
+        self._allowance.join(self)
+
+    @property
+    def held(self) -> int:
+        """Rows times the widest row's prompt and answer, in tokens."""
+        widths = [row.work.weight for row in (*self._reading, *self._rows)]
+        return len(widths) * max(widths, default=0)
 
     @property
     def busy(self) -> bool:
@@ -106,6 +117,7 @@ class GenerationLane:
         for work in (*self._waiting, *(row.work for row in (*self._reading, *self._rows))):
             work.fail(error)
         self._waiting.clear()
+        self.turn = 0
         self._reading, self._rows, self._reader, self._memory = [], [], None, RowMemory()
         self._unread = 0
 
@@ -115,13 +127,15 @@ class GenerationLane:
                 self._leave(index)
         if any(work.dropped for work in self._waiting):
             self._waiting = deque(work for work in self._waiting if not work.dropped)
+        if not self._waiting:
+            self.turn = 0
 
     def _admit(self) -> None:
         widths = [row.work.weight for row in self._rows]
         admitted: list[GenerateWork] = []
         while self._waiting and len(widths) < self._limits.rows:
             widest = max(self._waiting[0].weight, *widths, 0)
-            if widths and widest * (len(widths) + 1) > self._limits.row_tokens:
+            if not self._allowance.allows(self, widest * (len(widths) + 1), not widths):
                 break
             admitted.append(self._waiting.popleft())
             widths.append(admitted[-1].weight)

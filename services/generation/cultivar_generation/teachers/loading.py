@@ -22,6 +22,7 @@ from cultivar_models.weights import (
 from cultivar_generation.teachers.adapter_shelf import AdapterShelf
 from cultivar_generation.teachers.adapters import AdapterSwitch
 from cultivar_generation.teachers.alias_book import AliasBook
+from cultivar_generation.teachers.allowance import Allowance
 from cultivar_generation.teachers.backend import Backend
 from cultivar_generation.teachers.decoder import Decoder, require_supported
 from cultivar_generation.teachers.embedding_lane import Embedder, EmbeddingLane
@@ -55,11 +56,12 @@ def load(settings: TeacherSettings) -> Loaded:
     torch.set_num_threads(settings.threads)
     model, decoder, tokens, forms = _text_model(settings)
     limits = Limits(settings.rows, settings.row_tokens, settings.run_tokens)
+    allowance = Allowance(limits.row_tokens)
     switch = AdapterSwitch(model)
 
     def make_lane(key: LaneKey) -> Lane:
         if key[0] == "generate":
-            return GenerationLane(decoder, tokens, limits)
+            return GenerationLane(decoder, tokens, limits, allowance)
         return ScoringLane(decoder, limits) if key[0] == "score" else EmbeddingLane(lambda: _embedder(settings))
 
     engine = Engine(

@@ -18,10 +18,14 @@ R = TypeVar("R", bound=BaseModel)
 _FORMS = {
     "prompt": f"give a text, tokens, or a list of up to {MOST_PROMPTS} of either, none of them empty",
     "stop": "give a text of up to 256 characters, or up to 16 of them, none of them empty",
-    "input": f"give a text, or a list of up to {MOST_TEXTS} texts",
+    "input": f"give a text, its tokens, or a list of up to {MOST_TEXTS} of either, none of them without tokens",
     "response_format": "give type text, json_object, or json_schema with json_schema: {name, schema}",
 }
 """What to say of fields that can have several forms: pydantic would tell what each of them misses."""
+
+
+Nothing = Annotated[list[Any], Field(max_length=0)] | None
+NoEntries = Annotated[dict[str, Any], Field(max_length=0)] | None
 
 
 class _Request(BaseModel):
@@ -45,6 +49,7 @@ class _Sampled(_Request):
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=-1, lt=2**31)] | None = None
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
@@ -52,7 +57,12 @@ class _Sampled(_Request):
     stream_options: StreamOptions | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+    logit_bias: NoEntries = None
+
+    @property
+    def likeliest(self) -> int:
+        """How many likeliest tokens are drawn from; 0 for all."""
+        return max(self.top_k or 0, 0)
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -81,9 +91,19 @@ class ChatMessage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant"]
     content: Text
     name: str | None = None
+    refusal: None = None
+    annotations: Nothing = None
+    audio: None = None
+    tool_calls: Nothing = None
+    function_call: None = None
+
+    @field_validator("role")
+    @classmethod
+    def _developers_are_the_system(cls, role: str) -> str:
+        return "system" if role == "developer" else role
 
     @field_validator("content", mode="before")
     @classmethod
@@ -144,7 +164,27 @@ class SchemaFormat(BaseModel):
 Format = Annotated[PlainFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
 
 
-class ChatRequest(_Sampled):
+class Unasked(BaseModel):
+    """What clients name of the protocol without asking for it; any other value asks for what there is not."""
+
+    store: Literal[False] | None = None
+    metadata: NoEntries = None
+    tools: Nothing = None
+    tool_choice: Literal["none"] | None = None
+    parallel_tool_calls: None = None
+    functions: Nothing = None
+    function_call: Literal["none"] | None = None
+    reasoning_effort: None = None
+    service_tier: Literal["auto"] | None = None
+    prediction: None = None
+    modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+    audio: None = None
+
+
+_FORMS.update((name, "what it asks for is not supported; leave it out") for name in Unasked.model_fields)
+
+
+class ChatRequest(_Sampled, Unasked):
     """A body of /v1/chat/completions."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)]
@@ -226,14 +266,23 @@ class CompletionRequest(_Sampled):
 class EmbeddingRequest(_Request):
     """A body of /v1/embeddings."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    input: (
+        Text
+        | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MOST_TEXTS)]
+    )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None
 
     @property
-    def texts(self) -> list[str]:
-        """The texts to embed."""
-        return [self.input] if isinstance(self.input, str) else self.input
+    def texts(self) -> list[str] | list[list[int]]:
+        """The texts to embed, or their tokens, which are the embedding model's own and are taken as they are."""
+        if isinstance(self.input, str):
+            return [self.input]
+        if isinstance(self.input[0], int):
+            return [self.input]
+        return self.input
 
 
 def read_body(kind: type[R], body: bytes) -> R:

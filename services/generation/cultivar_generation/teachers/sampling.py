@@ -15,10 +15,11 @@ from cultivar_generation.teachers.work import SamplingRules, TokenChoice
 class Sampler:
     """Says how one row chooses its tokens.
 
-    temperature: 0 takes the likeliest token. top_p: above 0, to 1. top: how many likeliest tokens to report; None
-    reports no log-probabilities. draws: the row's own random numbers, so that an answer depends on its seed and not
-    on who shares the batch (but for the last bits of a matrix product, which do depend on the batch's shape). form:
-    what the answer is held to, if it is; log-probabilities are the model's own all the same.
+    temperature: 0 takes the likeliest token. top_k: how many likeliest tokens are drawn from, with those as likely as
+    the last of them; 0 for all. top_p: above 0, to 1, of what top_k leaves. top: how many likeliest tokens to report;
+    None reports no log-probabilities. draws: the row's own random numbers, so that an answer depends on its seed and
+    not on who shares the batch (but for the last bits of a matrix product, which do depend on the batch's shape).
+    form: what the answer is held to, if it is; log-probabilities are the model's own all the same.
     """
 
     temperature: float = 1.0
@@ -26,12 +27,13 @@ class Sampler:
     top: int | None = None
     draws: random.Random = field(default_factory=random.Random)
     form: Form | None = None
+    top_k: int = 0
 
 
 def sampler_for(rules: SamplingRules, form: Form | None = None) -> Sampler:
     """Makes the sampler of one choice of a request; without a seed its random numbers never repeat."""
     draws = random.Random() if rules.seed is None else random.Random(f"{rules.seed}/{rules.choice}")
-    return Sampler(rules.temperature, rules.top_p, rules.top, draws, form)
+    return Sampler(rules.temperature, rules.top_p, rules.top, draws, form, rules.top_k)
 
 
 def choose(logits: Tensor, samplers: Sequence[Sampler]) -> list[TokenChoice]:
@@ -76,7 +78,20 @@ def _weights(logits: Tensor, likeliest: Tensor, samplers: Sequence[Sampler]) -> 
     temperatures = torch.tensor([sampler.temperature for sampler in samplers], device=logits.device)
     # Taking the maximum away first keeps a tiny temperature from dividing into infinity.
     scaled = logits - logits.gather(-1, likeliest[:, None])
-    return scaled.div_(temperatures[:, None]).softmax(-1)
+    return _topmost(scaled.div_(temperatures[:, None]), [sampler.top_k for sampler in samplers]).softmax(-1)
+
+
+def _topmost(logits: Tensor, counts: Sequence[int]) -> Tensor:
+    """Leaves each row its `counts` largest logits and those as large as the last of them; all where it is 0."""
+    size = logits.shape[-1]
+    rows = [row for row, count in enumerate(counts) if 0 < count < size]
+    if not rows:
+        return logits
+    kept = torch.tensor([counts[row] for row in rows], device=logits.device)
+    some = logits[rows]
+    least = some.topk(int(kept.max()), -1).values.gather(-1, kept[:, None] - 1)
+    logits[rows] = some.masked_fill(some < least, float("-inf"))
+    return logits
 
 
 def _drawn(weights: Tensor, samplers: Sequence[Sampler]) -> Tensor:

@@ -65,8 +65,10 @@ class TeacherSettings(BaseModel):
     threads: int = Field(2, ge=1, le=256, description="the threads that compute in each process")
     dtype: str = Field("auto", pattern="^(auto|float32|bfloat16)$", description="the number format of the weights")
     context: int = Field(4_096, ge=16, description="the most tokens of prompt and answer together")
-    rows: int = Field(64, ge=1, le=1_024, description="answers under way at once")
-    row_tokens: int = Field(32_768, ge=256, description="rows times the widest row, in tokens: bounds memory")
+    rows: int = Field(64, ge=1, le=1_024, description="answers under way at once, of the model and of each adapter")
+    row_tokens: int = Field(
+        32_768, ge=256, description="rows times the widest row, in tokens, of all adapters together: bounds memory"
+    )
     run_tokens: int = Field(256, ge=16, description="prompt tokens read in one step")
     queue_pieces: int = Field(2_048, ge=1, description="answers, score batches and embedding batches queued")
     queue_tokens: int = Field(2_000_000, ge=1, description="tokens queued, to read and to make")

@@ -64,6 +64,7 @@ class SamplingRules:
     seed: int | None = None
     choice: int = 0
     top: int | None = None
+    top_k: int = 0
 
 
 @dataclass(slots=True)
@@ -128,11 +129,11 @@ class ScoreWork(Work[list[Scored]]):
 
 @dataclass(slots=True)
 class EmbedWork(Work[tuple[list[list[float]], int]]):
-    """Texts to embed; the result is their vectors and the number of tokens read."""
+    """Texts to embed, or the tokens of each; the result is their vectors and the number of tokens read."""
 
-    texts: Sequence[str]
+    texts: Sequence[str] | Sequence[list[int]]
 
     @property
     def weight(self) -> int:
         """About the texts' tokens."""
-        return sum(1 + len(text) // 4 for text in self.texts)
+        return sum(1 + len(text) // 4 if isinstance(text, str) else len(text) for text in self.texts)

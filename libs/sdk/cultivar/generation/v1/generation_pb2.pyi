@@ -693,7 +693,6 @@ class Strategy(_message.Message):
     DEFAULT_PROMPT_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
-    KEEPS_INPUTS_FIELD_NUMBER: _builtins.int
     TAKES_INPUTS_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
     """The name that a run gives."""
@@ -701,8 +700,6 @@ class Strategy(_message.Message):
     """What it does, in a sentence."""
     default_prompt: _builtins.str
     """The prompt that it uses when none is given."""
-    keeps_inputs: _builtins.bool
-    """Whether its candidates have the inputs of their seeds, so that they are not to be compared with these."""
     takes_inputs: _builtins.bool
     """Whether its seeds may be inputs without answers, as an import with `unanswered` makes them."""
     @_builtins.property
@@ -726,12 +723,11 @@ class Strategy(_message.Message):
         default_prompt: _builtins.str = ...,
         tasks: _abc.Iterable[_example_pb2.TaskKind.ValueType] | None = ...,
         names: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        keeps_inputs: _builtins.bool = ...,
         takes_inputs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params_schema", b"params_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "keeps_inputs", b"keeps_inputs", "names", b"names", "params_schema", b"params_schema", "strategy", b"strategy", "takes_inputs", b"takes_inputs", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_prompt", b"default_prompt", "description", b"description", "names", b"names", "params_schema", b"params_schema", "strategy", b"strategy", "takes_inputs", b"takes_inputs", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
