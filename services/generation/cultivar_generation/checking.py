@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cultivar_generation.errors import StrategyUnknown, TemplateInvalid
 from cultivar_generation.prompts import Prompt, names_in
+from cultivar_generation.prompts.bounds import TooMuch
 from cultivar_generation.strategies import STRATEGIES, Strategy
 
 AXES = "axes"
@@ -59,6 +60,8 @@ def try_template(prompt: Prompt, strategy: Strategy, config: Any) -> None:
         try:
             prompt.render({**plan.variables, AXES: axes})
         except TemplateInvalid as error:
+            if isinstance(error.__cause__, TooMuch):
+                raise
             wrong.append(error)
     if len(wrong) == len(strategy.tasks):
         raise wrong[0]
