@@ -20,7 +20,7 @@ from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
 from cultivar_generation.budget import Budget
-from cultivar_generation.checking import check_prompt, try_template
+from cultivar_generation.checking import check_prompt, check_use, config_of
 from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.outcomes import PromptOutcome
@@ -146,11 +146,8 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) 
     if task.kind not in strategy.tasks:
         kinds = ", ".join(strategy.tasks)
         raise InvalidArgument(f"{field}: {name} is for tasks of the kind {kinds}, not {task.kind}", field=field)
-    try:
-        config = strategy.Config.model_validate({**prompt.params, **decode_struct(use.params)})
-    except ValidationError as error:
-        raise invalid(error, f"{field}.params") from error
-    try_template(prompt, strategy, config)
+    config = config_of(strategy, {**prompt.params, **decode_struct(use.params)}, f"{field}.params")
+    check_use(prompt, strategy, config, task, field)
     if not 1 <= use.count <= 10_000_000:
         raise InvalidArgument(f"{field}.count must be 1 to 10,000,000, got {use.count}", field=f"{field}.count")
     return Use(

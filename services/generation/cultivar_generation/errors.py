@@ -34,8 +34,9 @@ class TemplateInvalid(InvalidArgument):
 
     reason = "TEMPLATE_INVALID"
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the template cannot be used: {why}", field="prompt.template")
+    def __init__(self, why: str, field: str = "prompt.template") -> None:
+        super().__init__(f"the template cannot be used: {why}", field=field)
+        self.why = why
 
 
 class PromptUnknown(NotFound):

@@ -20,6 +20,7 @@ from cultivar_records import Example
 from cultivar_generation import roundtrip
 from cultivar_generation.asking import Asked
 from cultivar_generation.budget import BudgetSpent
+from cultivar_generation.errors import TemplateInvalid
 from cultivar_generation.own_models import answering
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate
 
@@ -113,7 +114,13 @@ class Teaching:
         outcome = self._read(call, answer)
         outcome.schema_refused = schema_refused
         for made in list(outcome.candidates):
-            if text := roundtrip.question(call, self._spec.task, made):
+            try:
+                text = roundtrip.question(call, self._spec.task, made)
+            except TemplateInvalid as error:
+                outcome.candidates.remove(made)
+                outcome.malformed.append(f"the check could not be made: {error}")
+                continue
+            if text:
                 await self._check(outcome, made, text)
         return outcome
 

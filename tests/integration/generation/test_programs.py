@@ -165,7 +165,9 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("code", 3), "spec.strategies[0]", "tasks of the kind code"),
         (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
-        (use("", 3, "translate", axes={"tone": ["x"]}), "prompt.template", "language"),
+        (use("rewrite", 3, check={"template": "{{ axes.tone }}"}), "spec.strategies[0].params.check.template", "tone"),
+        (use("", 3, "translate", axes={"tone": ["x"]}), "spec.strategies[0].prompt", "language"),
+        (use("rewrite", 3, "paraphrase@1", axes={"tone": ["x"]}), "spec.strategies[0].params.axes", "never names axes"),
     ],
 )
 async def test_a_use_that_cannot_be_made_is_refused_with_its_field(

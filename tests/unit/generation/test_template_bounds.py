@@ -60,7 +60,8 @@ ORDINARY = [
     "{{ '%.2f' | format(0.5) }} {{ '%s-%d' % (text, 3) }} {{ text ~ 1 ~ text }} {{ 2 * 'ab' }} {{ 1.25 | round(1) }}",
     "{% for axis, value in axes.items() if axis != 'tone' %}{{ axis }}={{ value }}{% else %}none{% endfor %}",
     "{% if label is defined %}{{ label }}{% elif 'cat' in text %}{{ nothing | default('none') }}{% endif %}",
-    "{% filter upper %}ab{% endfilter %}{% set x %}{{ text }}{% endset %}{{ x }}{% for i in range(3) %}{{ i }}{% endfor %}",
+    "{% filter upper %}ab{% endfilter %}{% set x %}{{ text }}{% endset %}{{ x }}",
+    "{% for i in range(3) %}{{ i }}{% endfor %}",
     "{{ passage | wordcount }}{{ passage | truncate(2000) }}{{ passage | replace(' ', '_') | length }}",
 ]
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import rfc8785
 import yaml
-from jinja2 import Template
+from jinja2 import Template, nodes
 from jinja2.meta import find_undeclared_variables
 
 from cultivar_generation.errors import TemplateInvalid
@@ -86,9 +86,17 @@ def compiled(template: str) -> Template:
 
 def names_in(template: str) -> set[str]:
     """Returns what a template names and does not set itself; raises TemplateInvalid where it is not Jinja2."""
+    try:
+        return set(find_undeclared_variables(parsed(template)))
+    except RecursionError as error:
+        raise TemplateInvalid(str(error)) from error
+
+
+def parsed(template: str) -> nodes.Template:
+    """Returns the tree of a template; raises TemplateInvalid where it is not Jinja2, or too long."""
     check_size(template)
     try:
-        return set(find_undeclared_variables(ENVIRONMENT.parse(template)))
+        return ENVIRONMENT.parse(template)
     except Exception as error:
         raise TemplateInvalid(str(error)) from error
 
