@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
+from cultivar_generation.errors import TemplateInvalid
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
 from cultivar_generation.strategies.protocol import StrategyConfig
@@ -83,7 +84,10 @@ class RunSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Call:
-    """One planned call of a run: what the model is sent, and what its answer is read with."""
+    """One planned call of a run: what the model is sent, and what its answer is read with.
+
+    `unusable` says why it can be sent nothing, as where a seed is longer than a prompt may be; empty where it can.
+    """
 
     id: str
     use: Use
@@ -95,6 +99,7 @@ class Call:
     aims: tuple[str, ...] = ()
     asked: int = 0
     teacher: str = ""
+    unusable: str = ""
 
 
 Pick = tuple[int, int]
@@ -198,18 +203,26 @@ class Calls:
         asked = min(strategy.per_call(config), use.count) if within < self._sizes[place] else 0
         identifier = identified(place, within)
         random, plan, axes = self._laid_out(place, within)
-        text = prompt.render({**plan.variables, "axes": axes})
+        text, unusable = rendered(prompt, {**plan.variables, "axes": axes})
         aims = keys_of(place, plan, axes, len(self._seeds))
         seed, teacher = random.getrandbits(31), self._teachers[0]
         if len(self._teachers) > 1:
             teacher = random.choices(self._teachers, self._weights)[0]
-        return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
+        return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher, unusable)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
         """Returns the drafts of an answer, and why the rest of it is none."""
         config = STRATEGIES[call.use.strategy].Config.model_validate(call.use.params)
         drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config, cut)
         return drafts.good, drafts.malformed
+
+
+def rendered(prompt: Prompt, variables: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the text of a call, or else why there is none: one seed that cannot be shown must not end the run."""
+    try:
+        return prompt.render(variables), ""
+    except TemplateInvalid as error:
+        return "", str(error)
 
 
 def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:

@@ -105,6 +105,8 @@ class Teaching:
         return outcome
 
     async def _outcome(self, call: Call) -> Outcome:
+        if call.unusable:
+            return Outcome(call, cause=call.unusable)
         try:
             answer, schema_refused = await self._teachers[call.teacher].ask(call)
         except ModelError as error:

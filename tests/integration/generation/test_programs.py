@@ -180,6 +180,29 @@ async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
     assert field in str(refused.value.trailing_metadata())
 
 
+async def test_a_seed_that_no_prompt_can_show_is_one_failed_call_with_its_cause(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(f"Name tree number {number}.", "An oak.") for number in range(9)]
+    seeds.append(example("x" * 100_001, "An oak."))
+    run, made = await run_of(host, stub, seeds, [use("rewrite", 10)])
+    counts, calls = run.run.progress.counts, await calls_of(host, run)
+    assert (counts["answered"], counts["failed"], len(made), teacher.stats.calls) == (9, 1, 9, 9)
+    (failed,) = [call for call in calls if call["state"] == "failed"]
+    assert failed["seeds"] == [seeds[-1].id] and "characters, 100000 at most" in failed["cause"]
+
+
+async def test_a_check_that_cannot_be_asked_leaves_its_candidate_out(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    check = {"template": "{{ draft }}{% if draft | length > 20 %}{{ 1 // 0 }}{% endif %}"}
+    run, made = await run_of(host, stub, seeds, [use("rewrite", 3, check=check)])
+    told = [reason for call in await calls_of(host, run) for reason in call["malformed"]]
+    assert not made and len(told) == run.run.progress.counts["answered"] == 3
+    assert all("the check could not be made" in reason and "division" in reason for reason in told)
+
+
 async def test_what_comes_short_is_asked_for_again_and_the_coverage_says_so(start: Start, teacher: FakeTeacher) -> None:
     host, stub, seeds_name = await open_generation(start, teacher)
     teacher.settings = FakeSettings(empty_rate=0.4)
