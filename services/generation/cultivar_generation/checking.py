@@ -17,6 +17,7 @@ from cultivar_generation.made_up import LABELS, MADE_UP, TASKS, made_up_seeds
 from cultivar_generation.prompts import Prompt, names_in, parsed, render
 from cultivar_generation.prompts.attributes import asked_for, check_attributes
 from cultivar_generation.prompts.bounds import TooMuch
+from cultivar_generation.quotas import check_quotas
 from cultivar_generation.strategies import STRATEGIES, Plan, Strategy
 
 AXES = "axes"
@@ -48,6 +49,7 @@ def check_prompt(prompt: Prompt) -> Prompt:
     check_names(prompt.template, set(strategy.names), f"which the strategy {prompt.strategy} does not give")
     check_attributes(prompt.template, values_given([(strategy, config)]))
     check_axes(prompt, config, "prompt.params")
+    check_quotas(config, strategy, None, 0, "prompt.params")
     try_kinds(prompt, strategy, config)
     return prompt
 

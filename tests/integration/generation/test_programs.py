@@ -167,6 +167,8 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
         (use("rewrite", 3, check={"template": "{{ axes.tone }}"}), "spec.strategies[0].params.check.template", "tone"),
         (use("", 3, "translate", axes={"tone": ["x"]}), "spec.strategies[0].prompt", "language"),
+        (use("rewrite", 3, quotas={"seed": {"x": 1}}), "spec.strategies[0].params.quotas.seed.x", "none of this id"),
+        (use("rewrite", 3, quotas={"label": {"x": 1}}), "spec.strategies[0].params.quotas.label", "no label is chosen"),
         (use("rewrite", 3, "paraphrase@1", axes={"tone": ["x"]}), "spec.strategies[0].params.axes", "never names axes"),
     ],
 )
@@ -178,6 +180,22 @@ async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
         await run_of(host, stub, [example("Name a tree.", "An oak.")], [wrong])
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in str(refused.value.trailing_metadata())
+
+
+async def test_quotas_are_asked_for_and_refilled_and_the_coverage_says_what_they_want(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(empty_rate=0.3)
+    params = {"axes": {"tone": ["calm", "angry"]}, "quotas": {"label": {"refund": 30}, "tone": {"calm": 3}}}
+    asked = pb.StrategyUse(strategy="rewrite", count=40, refill=True, params=encode_struct(params))
+    request = pb.CreateGenerationRunRequest(parent=PARENT, spec=plan(seeds_name, asked))
+    run = await finish(stub, await stub.CreateGenerationRun(request))
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    told = {part.value: (part.wanted, part.asked) for part in run.coverage if part.dimension != "seed"}
+    assert told == {"refund": (30, 30), "delivery": (0, 10), "calm": (30, 30), "angry": (10, 10)}
+    assert all(part.made >= part.asked for part in run.coverage if part.dimension == "label")
+    assert run.run.progress.counts["answered"] + run.run.progress.counts["failed"] > 40
 
 
 async def test_a_seed_that_no_prompt_can_show_is_one_failed_call_with_its_cause(
