@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
-from cultivar_generation.errors import TemplateInvalid
+from cultivar_generation.errors import PromptChanged, TemplateInvalid
 from cultivar_generation.prompts import Prompt
 from cultivar_generation.quotas import Scope, Turn, drawn, shares_of, turns_of, wanted_of
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan
@@ -252,6 +252,14 @@ def limited(config: StrategyConfig, most: int) -> StrategyConfig:
     """Returns the parameters of a call that asks for fewer candidates than the others."""
     per_call = getattr(config, "per_call", most)
     return config.model_copy(update={"per_call": most}) if most < per_call else config
+
+
+def unchanged(prompts: Sequence[Prompt], spec: RunSpec) -> Sequence[Prompt]:
+    """Returns the prompts of the uses of a run; raises PromptChanged where one is not what the run was made with."""
+    for use, prompt in zip(spec.uses, prompts, strict=True):
+        if use.prompt_digest != prompt.digest:
+            raise PromptChanged(use.prompt)
+    return prompts
 
 
 def rendered(prompt: Prompt, variables: Mapping[str, Any]) -> tuple[str, str]:

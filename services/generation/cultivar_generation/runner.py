@@ -22,7 +22,7 @@ from cultivar_generation.asking import opened, wait_for_one
 from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
-from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified
+from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified, unchanged
 from cultivar_generation.sifting import Sifting
 from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.teacher import TeacherSpec
@@ -183,7 +183,7 @@ class GenerationWork:
             prompts = [await tables.get_prompt(connection, project, use.prompt) for use in spec.uses]
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
-        return teachers, Calls(spec, usable(seeds, spec), prompts)
+        return teachers, Calls(spec, usable(seeds, spec), unchanged(prompts, spec))
 
     async def _work_ranges(self, attempt: Attempt) -> None:
         starts = deque(range(attempt.hold.cursor.get("next", 0), attempt.teaching.calls.end, RANGE_CALLS))
