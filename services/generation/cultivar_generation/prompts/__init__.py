@@ -64,7 +64,9 @@ class Prompt:
 def render(template: str, variables: Mapping[str, Any]) -> str:
     """Fills in a template; raises TemplateInvalid where it names what it is not given, or does anything else wrong."""
     try:
-        text = compiled(template).render(variables)
+        made = compiled(template)
+        # Not `made.render`: where a template fails that compiles each frame of its traceback anew, a thousand of them.
+        text = "".join(made.root_render_func(made.new_context(dict(variables))))
     except Exception as error:
         # A template is data: whatever it does wrong, such as dividing by zero, is the template's error.
         raise TemplateInvalid(str(error)) from error
