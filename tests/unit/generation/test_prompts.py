@@ -68,6 +68,8 @@ def test_a_shipped_prompt_names_what_its_strategy_gives_and_shows_its_axes(promp
             "prompt.template",
             "'txt' of 'one', which is not there: did you mean 'text'",
         ),
+        (Prompt("p", 0, "chat", "{{ text | uper }}", "", "rewrite"), "prompt.template", "No filter named 'uper'"),
+        (Prompt("p", 0, "chat", "{{ text | random }}", ""), "prompt.template", "No filter named 'random'"),
         (Prompt("p", 0, "chat", "{{ text }}{{ turns[0].rolle }}", ""), "prompt.template", "'rolle' of an item"),
         (Prompt("p", 0, "chat", "{{ shots[9].text }}", "", "expand", {"shots": 8}), "prompt.template", "no element 9"),
         (

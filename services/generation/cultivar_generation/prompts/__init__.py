@@ -88,9 +88,11 @@ def compiled(template: str) -> Template:
 
 def names_in(template: str) -> set[str]:
     """Returns what a template names and does not set itself; raises TemplateInvalid where it is not Jinja2."""
+    tree = parsed(template)
     try:
-        return set(find_undeclared_variables(parsed(template)))
-    except RecursionError as error:
+        return set(find_undeclared_variables(tree))
+    except Exception as error:
+        # Such as a filter that there is not.
         raise TemplateInvalid(str(error)) from error
 
 

@@ -41,12 +41,12 @@ class TooMuch(SecurityError):
 class CountedContext(Context):
     """What one rendering knows, with the work that it may still do."""
 
-    left: list[int]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.left = [MOST_WORK]
 
     def charge(self, work: int) -> None:
         """Counts work; raises TooMuch where none is left."""
-        if not hasattr(self, "left"):
-            self.left = [MOST_WORK]
         self.left[0] -= work
         if self.left[0] < 0:
             raise TooMuch
@@ -80,15 +80,20 @@ class CountedContext(Context):
 class Counting(NodeTransformer):
     """Puts a count around all of a template that may be large: what is looped over, compared, joined, cut or shown."""
 
-    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
-        """Makes the template's own text an output like any other."""
-        return nodes.Const(node.data, lineno=node.lineno)
-
     def visit_For(self, node: nodes.For) -> nodes.Node:
-        """Counts the steps of a loop."""
+        """Counts the steps of a loop before it begins, where they are known, and each of them."""
         self.generic_visit(node)
         node.iter = through("stepped", node.iter)
+        node.body.insert(0, weighed_first(node))
         return node
+
+    def visit_Macro(self, node: nodes.Macro | nodes.CallBlock | nodes.Block) -> nodes.Node:
+        """Counts the template's own text in what may be called again."""
+        self.generic_visit(node)
+        node.body.insert(0, weighed_first(node))
+        return node
+
+    visit_CallBlock = visit_Block = visit_Macro
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         """Counts both sides."""
@@ -129,6 +134,12 @@ def through(name: str, node: Any) -> nodes.Expr:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
+def weighed_first(node: nodes.Node) -> nodes.ExprStmt:
+    """Returns a statement that counts the template's own text within a node."""
+    weight = STEP + sum(len(text.data) for text in node.find_all(nodes.TemplateData))
+    return nodes.ExprStmt(through("weighed", nodes.Const(weight, lineno=node.lineno)), lineno=node.lineno)
+
+
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox in which a template can do no more than MOST_WORK."""
 
@@ -140,7 +151,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         # None is worked out when a template is compiled: a filter that is given the context is no constant.
         self.filters = {name: counted(name, each) for name, each in self.filters.items() if name not in LEFT_OUT}
-        self.filters |= {"measured": measured, "stepped": stepped}
+        self.filters |= {"measured": measured, "stepped": stepped, "weighed": weighed}
         self.tests = {name: counted(name, each) for name, each in self.tests.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -230,8 +241,14 @@ def check_format(context: CountedContext, text: Any, given: Any) -> None:
 @pass_context
 def shown(context: CountedContext, value: Any) -> Any:
     """Counts what is shown."""
-    context.charge(10 + context.measure(value))
+    context.charge(10 + (len(value) if type(value) is str else context.measure(value)))
     return value
+
+
+@pass_context
+def weighed(context: CountedContext, weight: int) -> None:
+    """Counts the template's own text, which is shown uncounted."""
+    context.charge(weight)
 
 
 @pass_context
@@ -243,9 +260,11 @@ def measured(context: CountedContext, value: Any) -> Any:
 
 @pass_context
 def stepped(context: CountedContext, value: Any) -> Any:
-    """Counts the steps of a loop: at once where they are known, else one after the other."""
+    """Refuses a loop of too many steps before it begins; what has no length is counted as it goes."""
     if hasattr(value, "__len__"):
-        context.charge(STEP * (1 + len(value)))
+        if STEP * len(value) > MOST_WORK:
+            raise TooMuch
+        context.charge(ITEM * len(value))
         return value
     return steps(context, value)
 
