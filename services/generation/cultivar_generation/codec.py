@@ -11,23 +11,25 @@ from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar_records import TaskKind, TaskSpec
 from cultivar_service.artifacts import artifact_digest, artifact_name
 from cultivar_service.errors import InvalidArgument
-from cultivar_service.example_codec import decode_task, encode_task, encode_task_kind
+from cultivar_service.example_codec import decode_task, encode_example, encode_task, encode_task_kind
 from cultivar_service.names import resource_name, split_name
-from cultivar_service.run_codec import encode_run, encode_time
+from cultivar_service.run_codec import encode_run, encode_time, encode_usage
 from cultivar_service.runs import Run
 from cultivar_service.struct_codec import decode_struct, encode_struct
 from cultivar_service.translate import invalid
 from pydantic import ValidationError
 
 from cultivar_generation.budget import Budget
-from cultivar_generation.checking import check_prompt, try_template
+from cultivar_generation.checking import check_prompt, check_use, config_of
 from cultivar_generation.coverage import report
 from cultivar_generation.errors import StrategyUnknown
 from cultivar_generation.outcomes import PromptOutcome
 from cultivar_generation.plan import MOST_TEACHERS, FilterPlan, FilterUse, RunSpec, Use, WeightedTeacher
 from cultivar_generation.prompts import Form, Prompt
+from cultivar_generation.quotas import check_quotas
 from cultivar_generation.strategies import OTHER_DEFAULTS, STRATEGIES, Strategy
 from cultivar_generation.teacher import LOCAL, TeacherSpec
+from cultivar_generation.teaching import Outcome, usage_of
 from cultivar_generation.yields import Yield
 
 STATES = {
@@ -149,15 +151,13 @@ def decode_use(use: pb.StrategyUse, place: int, prompt: Prompt, task: TaskSpec) 
     if task.kind not in strategy.tasks:
         kinds = ", ".join(strategy.tasks)
         raise InvalidArgument(f"{field}: {name} is for tasks of the kind {kinds}, not {task.kind}", field=field)
-    try:
-        config = strategy.Config.model_validate(with_params(prompt.params, decode_struct(use.params)))
-    except ValidationError as error:
-        raise invalid(error, f"{field}.params") from error
-    if why := strategy.check(config, task):
-        raise InvalidArgument(f"{field}.params: {why}", field=f"{field}.params")
-    try_template(prompt, strategy, config)
     if not 1 <= use.count <= 10_000_000:
         raise InvalidArgument(f"{field}.count must be 1 to 10,000,000, got {use.count}", field=f"{field}.count")
+    config = config_of(strategy, with_params(prompt.params, decode_struct(use.params)), f"{field}.params")
+    if why := strategy.check(config, task):
+        raise InvalidArgument(f"{field}.params: {why}", field=f"{field}.params")
+    check_use(prompt, strategy, config, task, field)
+    check_quotas(config, strategy, task, use.count, f"{field}.params")
     return Use(
         strategy=name,
         params=config.model_dump(mode="json"),
@@ -221,16 +221,35 @@ def encode_spec(project: str, spec: RunSpec) -> pb.GenerationSpec:
 
 def encode_generation_run(run: Run, *, whole: bool = True) -> pb.GenerationRun:
     """Returns the resource of a run; in a list it is not `whole` and has no coverage."""
+    spec = RunSpec.model_validate(run.spec)
+    lines = report(run.result["coverage"], spec.wanted) if whole and "coverage" in run.result else []
     return pb.GenerationRun(
         name=resource_name(run.project, "generationRuns", run.id),
         run=encode_run(run),
-        spec=encode_spec(run.project, RunSpec.model_validate(run.spec)),
+        spec=encode_spec(run.project, spec),
         candidates=artifact_name(run.project, run.result.get("candidates", "")),
         calls=artifact_name(run.project, run.result.get("calls", "")),
         stopped=run.result.get("stopped", ""),
-        coverage=[pb.Coverage(**asdict(part)) for part in report(run.result.get("coverage", {})) if whole],
+        coverage=[pb.Coverage(**asdict(line)) for line in lines],
         filter_runs=run.result.get("filter_runs", []),
     )
+
+
+def encode_preview(project: str, outcomes: Sequence[Outcome], planned: int) -> pb.PreviewResponse:
+    """Returns what became of a few calls, and what they spent."""
+    calls = [
+        pb.PreviewCall(
+            prompt=outcome.call.text,
+            answer=outcome.answer,
+            candidates=[encode_example(example) for example in outcome.candidates],
+            malformed=[outcome.cause] if outcome.cause else outcome.malformed,
+            usage=encode_usage(usage_of([outcome])),
+            asked=outcome.call.asked,
+            teacher=resource_name(project, "teachers", outcome.call.teacher),
+        )
+        for outcome in outcomes
+    ]
+    return pb.PreviewResponse(calls=calls, usage=encode_usage(usage_of(outcomes)), planned=planned)
 
 
 def decode_prompt(project: str, name: str, prompt: pb.Prompt) -> Prompt:

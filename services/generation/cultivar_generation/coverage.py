@@ -1,7 +1,8 @@
 """Coverage: how many candidates were asked for of each label, seed and value of an axis, and how many were made.
 
 A call aims at some keys, such as its label. What its answer lacks is short; a use with `refill` asks again for keys
-that are short, by further calls of the same sequence that aim at them, in at most three rounds.
+that are short, by further calls of the same sequence that aim at them, in at most three rounds. Of over 200 seeds it is
+not kept which came short (but for those with a quota): then the calls that are added take whatever seeds are next.
 """
 
 from collections import Counter
@@ -20,13 +21,17 @@ Coverage = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Part:
-    """One line of a report of coverage; `use` is the place of the strategy's use, counted from 0."""
+    """One line of a report of coverage; `use` is the place of the strategy's use, counted from 0.
+
+    `wanted` is what quotas ask for, 0 where none does.
+    """
 
     use: int
     dimension: str
     value: str
     asked: int
     made: int
+    wanted: int = 0
 
 
 def keys_of(use: int, plan: Plan, axes: Mapping[str, str], seeds: int) -> tuple[str, ...]:
@@ -77,10 +82,14 @@ def picked(short: Counter[str], offered: Iterable[tuple[int, Sequence[str]]], pe
             left = +left
 
 
-def report(coverage: Mapping[str, Sequence[int]]) -> list[Part]:
-    """Returns the lines of a report, by use, dimension and value."""
-    parts: list[Part] = []
+def report(coverage: Mapping[str, Sequence[int]], wanted: Sequence[Mapping[tuple[str, str], int]] = ()) -> list[Part]:
+    """Returns the lines of a report, by use, dimension and value.
+
+    wanted: what the quotas of each use ask for, by dimension and value; such a line is there if nothing was asked for.
+    """
+    quotas = {(use, *key): number for use, mine in enumerate(wanted) for key, number in mine.items()}
+    found = dict.fromkeys(quotas, (0, 0))
     for key, (asked, made) in coverage.items():
         use, dimension, value = key.split("\n", 2)
-        parts.append(Part(int(use), dimension, value, asked, made))
-    return sorted(parts, key=lambda part: (part.use, part.dimension, part.value))
+        found[int(use), dimension, value] = asked, made
+    return [Part(*key, *numbers, quotas.get(key, 0)) for key, numbers in sorted(found.items())]

@@ -7,6 +7,7 @@ NotFound
 ├── PromptUnknown
 └── TeacherUnknown
 FailedPrecondition
+├── PromptChanged      a version of a prompt is another text than when the run was made
 ├── SeedsUnusable      the seeds are empty, or lack what the task needs
 └── OutcomesUnusable   an artifact says nothing of candidates
 """
@@ -34,8 +35,9 @@ class TemplateInvalid(InvalidArgument):
 
     reason = "TEMPLATE_INVALID"
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the template cannot be used: {why}", field="prompt.template")
+    def __init__(self, why: str, field: str = "prompt.template") -> None:
+        super().__init__(f"the template cannot be used: {why}", field=field)
+        self.why = why
 
 
 class PromptUnknown(NotFound):
@@ -54,6 +56,18 @@ class TeacherUnknown(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not registered: register it with RegisterTeacher, or leave the teacher empty")
+
+
+class PromptChanged(FailedPrecondition):
+    """A version of a prompt is another text than it was."""
+
+    reason = "PROMPT_CHANGED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the prompt {name} has another text than when this run was made, so the rest would ask something else: go "
+            "on with the release that made the run, or create a run anew"
+        )
 
 
 class SeedsUnusable(FailedPrecondition):

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
 from cultivar_generation.coverage import keys_of, picked, shortage
+from cultivar_generation.errors import PromptChanged, TemplateInvalid
 from cultivar_generation.freezing import FrozenTeacher
 from cultivar_generation.prompts import Prompt
+from cultivar_generation.quotas import Scope, Turn, drawn, shares_of, turns_of, wanted_of
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan, Pool
 from cultivar_generation.strategies.protocol import StrategyConfig
 
@@ -30,6 +32,11 @@ class Use(BaseModel):
     prompt_digest: str
     count: int = Field(ge=1, le=10_000_000)
     refill: bool = False
+
+    @property
+    def config(self) -> StrategyConfig:
+        """The parameters, read."""
+        return STRATEGIES[self.strategy].Config.model_validate(self.params)
 
 
 class WeightedTeacher(BaseModel):
@@ -84,10 +91,19 @@ class RunSpec(BaseModel):
         """The teachers by name, each with its share of the calls."""
         return {each.teacher: each.weight for each in self.teachers} or {self.teacher: 1.0}
 
+    @property
+    def wanted(self) -> list[dict[tuple[str, str], int]]:
+        """What the quotas of each use ask for, by dimension and value."""
+        return [wanted_of(use.config, use.count) if "quotas" in use.params else {} for use in self.uses]
+
 
 @dataclass(frozen=True)
 class Call:
-    """One planned call of a run: what the model is sent, and what its answer is read with."""
+    """One planned call of a run: what the model is sent, and what its answer is read with.
+
+    `asked` is what it adds to the coverage, `most` how many candidates may be read from its answer. `unusable` says why
+    it can be sent nothing, as where a seed is longer than a prompt may be; empty where it can.
+    """
 
     id: str
     use: Use
@@ -99,6 +115,8 @@ class Call:
     aims: tuple[str, ...] = ()
     asked: int = 0
     teacher: str = ""
+    unusable: str = ""
+    most: int = 1
 
 
 Pick = tuple[int, int]
@@ -123,11 +141,14 @@ class Calls:
         self._spec = spec
         self._seeds = Pool(sorted(seeds, key=lambda seed: seed.id))
         self._uses = [
-            (use, prompt, STRATEGIES[use.strategy], STRATEGIES[use.strategy].Config.model_validate(use.params))
-            for use, prompt in zip(spec.uses, prompts, strict=True)
+            (use, prompt, STRATEGIES[use.strategy], use.config) for use, prompt in zip(spec.uses, prompts, strict=True)
         ]
         self._rounds: list[tuple[int, list[Pick]]] = []
-        self._sizes = [-(-use.count // strategy.per_call(config)) for use, _, strategy, config in self._uses]
+        self._turns = [
+            turns_of(config, use.count, strategy.per_call(config)) for use, _, strategy, config in self._uses
+        ]
+        self._sizes = [turns.size for turns in self._turns]
+        self._scopes = [Scope(spec.task, self._seeds, config) for _, _, _, config in self._uses]
         self._next = list(self._sizes)
         self._repeated = 0
         self._teachers, self._weights = list(spec.weights), list(spec.weights.values())
@@ -189,45 +210,86 @@ class Calls:
             place += 1
         return place, within
 
+    def first(self, most: int) -> Iterator[Call]:
+        """Yields the first calls of each use."""
+        return (
+            self._planned(place, within) for place, size in enumerate(self._sizes) for within in range(min(size, most))
+        )
+
     def aims(self, pick: Pick) -> tuple[str, ...]:
         """Returns the keys of coverage that a call aims at."""
-        _, plan, axes = self._laid_out(*pick)
-        return keys_of(pick[0], plan, axes, len(self._seeds))
+        _, plan, axes, turn = self._laid_out(*pick)
+        return self._keys(pick[0], plan, axes, turn)
 
-    def _laid_out(self, place: int, within: int) -> tuple[Random, Plan, dict[str, str]]:
+    def _keys(self, place: int, plan: Plan, axes: Mapping[str, str], turn: Turn) -> tuple[str, ...]:
+        # A seed with a quota is told of among however many.
+        own = any(seed.id == turn.name for seed in plan.seeds)
+        return keys_of(place, plan, axes, 1 if own else len(self._seeds))
+
+    def _laid_out(self, place: int, within: int) -> tuple[Random, Plan, dict[str, str], Turn]:
         _, _, strategy, config = self._uses[place]
         random = Random(f"{self._spec.random_seed}/{identified(place, within)}")
-        plan = strategy.plan(within, self._seeds, self._spec.task, config, random)
-        return random, plan, axes_of(config, f"{self._spec.random_seed}/{place}", within)
+        turn = self._turns[place].at(within)
+        number, seeds, task = self._scopes[place].of(turn)
+        plan = strategy.plan(number, seeds, task, limited(config, turn.most), random)
+        if task is not self._spec.task:
+            plan = replace(plan, variables={**plan.variables, "task": self._spec.task})
+        return random, plan, axes_of(config, f"{self._spec.random_seed}/{place}", within), turn
 
     def _planned(self, place: int, within: int) -> Call:
-        use, prompt, strategy, config = self._uses[place]
-        # A call of refilling makes up for what others were asked for.
-        asked = min(strategy.per_call(config), use.count) if within < self._sizes[place] else 0
+        use, prompt, _, _ = self._uses[place]
         identifier = identified(place, within)
-        random, plan, axes = self._laid_out(place, within)
-        text = prompt.render({**plan.variables, "axes": axes})
-        aims = keys_of(place, plan, axes, len(self._seeds))
+        random, plan, axes, turn = self._laid_out(place, within)
+        # A call of refilling makes up for what others were asked for.
+        asked = turn.most if within < self._sizes[place] else 0
+        text, unusable = rendered(prompt, {**plan.variables, "axes": axes})
+        aims = self._keys(place, plan, axes, turn)
         seed, teacher = random.getrandbits(31), self._teachers[0]
         if len(self._teachers) > 1:
             teacher = random.choices(self._teachers, self._weights)[0]
         plan = replace(plan, form=prompt.form, template=prompt.template)
-        return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher)
+        return Call(identifier, use, prompt, plan, text, seed, axes, aims, asked, teacher, unusable, turn.most)
 
     def read(self, call: Call, answer: str, cut: bool) -> tuple[list[Draft], list[str]]:
-        """Returns the drafts of an answer, and why the rest of it is none."""
-        config = STRATEGIES[call.use.strategy].Config.model_validate(call.use.params)
-        drafts = STRATEGIES[call.use.strategy].read(answer, call.plan, self._spec.task, config, cut)
-        return drafts.good, drafts.malformed
+        """Returns the drafts of an answer, no more than were asked for, and why the rest of it is none."""
+        strategy = STRATEGIES[call.use.strategy]
+        config = limited(call.use.config, call.most)
+        drafts = strategy.read(answer, call.plan, self._spec.task, config, cut)
+        return drafts.good[: call.most], drafts.malformed
+
+
+def limited(config: StrategyConfig, most: int) -> StrategyConfig:
+    """Returns the parameters of a call that asks for fewer candidates than the others."""
+    per_call = getattr(config, "per_call", most)
+    return config.model_copy(update={"per_call": most}) if most < per_call else config
+
+
+def unchanged(prompts: Sequence[Prompt], spec: RunSpec) -> Sequence[Prompt]:
+    """Returns the prompts of the uses of a run; raises PromptChanged where one is not what the run was made with."""
+    for use, prompt in zip(spec.uses, prompts, strict=True):
+        if use.prompt_digest != prompt.digest:
+            raise PromptChanged(use.prompt)
+    return prompts
+
+
+def rendered(prompt: Prompt, variables: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the text of a call, or else why there is none: one seed that cannot be shown must not end the run."""
+    try:
+        return prompt.render(variables), ""
+    except TemplateInvalid as error:
+        return "", str(error)
 
 
 def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
-    """Returns the value of each axis for a call; in as many calls as an axis has values, each comes once.
+    """Returns the value of each axis for a call; in as many calls as an axis has values, each comes once, or by quotas.
 
     The order is drawn anew for each axis and each such block, so that no value always meets the same label or seed.
     """
     chosen = {}
     for axis, values in config.axes.items():
+        if shares := shares_of(config, axis):
+            chosen[axis] = drawn(values, shares, f"{key}/{axis}", number)
+            continue
         block, within = divmod(number, len(values))
         chosen[axis] = Random(f"{key}/{axis}/{block}").sample(values, len(values))[within]
     return chosen

@@ -24,7 +24,7 @@ from cultivar_generation.budget import BudgetSpent, Purse
 from cultivar_generation.coverage import ROUNDS, Coverage, added
 from cultivar_generation.errors import SeedsUnusable
 from cultivar_generation.freezing import as_frozen
-from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified
+from cultivar_generation.plan import Call, Calls, Pick, RunSpec, identified, unchanged
 from cultivar_generation.retaking import take_back
 from cultivar_generation.sifting import Sifting
 from cultivar_generation.strategies import STRATEGIES
@@ -217,7 +217,7 @@ class GenerationWork:
         manifest = await load_manifest(self._store, project, spec.seeds)
         seeds = [seed async for seed in read_examples(self._store, manifest)]
         teachers = {name: as_frozen(teacher, spec.frozen.get(name)) for name, teacher in now.items()}
-        return teachers, Calls(spec, usable(seeds, spec), prompts)
+        return teachers, Calls(spec, usable(seeds, spec), unchanged(prompts, spec))
 
     async def _work_ranges(self, attempt: Attempt) -> None:
         starts = deque(range(attempt.hold.cursor.get("next", 0), attempt.teaching.calls.end, RANGE_CALLS))

@@ -13,7 +13,7 @@ from cultivar_service.audit import audit_runs
 from cultivar_service.audit_codec import encode_report
 from cultivar_service.database import Database
 from cultivar_service.engine import Engine
-from cultivar_service.example_codec import decode_task, encode_example
+from cultivar_service.example_codec import decode_task
 from cultivar_service.idempotency import first_answer, once
 from cultivar_service.names import check_id, project_of, split_name
 from cultivar_service.paging import page_size
@@ -84,6 +84,7 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
         resolved = resolved.model_copy(
             update={"frozen": {name: freeze(teacher) for name, (teacher, _) in teachers.items()}}
         )
+        await self._previewer.check(project, resolved)
         await self._sifting.check(project, resolved)
         return resolved
 
@@ -128,17 +129,8 @@ class GenerationServicer(pb_grpc.GenerationServiceServicer):
     async def Preview(self, request: pb.PreviewRequest, context: Context) -> pb.PreviewResponse:
         """Makes a few candidates and stores nothing."""
         project = project_of(request.parent, "parent")
-        outcomes = await self._previewer.preview(project, await self._resolve(project, request.spec))
-        calls = [
-            pb.PreviewCall(
-                prompt=outcome.call.text,
-                answer=outcome.answer,
-                candidates=[encode_example(example) for example in outcome.candidates],
-                malformed=[outcome.cause] if outcome.cause else outcome.malformed,
-            )
-            for outcome in outcomes
-        ]
-        return pb.PreviewResponse(calls=calls)
+        spec = await self._resolve(project, request.spec)
+        return codec.encode_preview(project, *await self._previewer.preview(project, spec, request.calls))
 
     async def ListStrategies(self, request: pb.ListStrategiesRequest, context: Context) -> pb.ListStrategiesResponse:
         """Lists the strategies."""

@@ -16,6 +16,7 @@ from cultivar_records import Example
 
 from cultivar_generation import roundtrip
 from cultivar_generation.asking import Asked, away, refuses_us
+from cultivar_generation.errors import TemplateInvalid
 from cultivar_generation.own_models import answering
 from cultivar_generation.plan import Call, Calls, RunSpec, candidate
 from cultivar_generation.teacher import TeacherSpec
@@ -102,6 +103,8 @@ class Teaching:
         return outcome
 
     async def _outcome(self, call: Call) -> Outcome:
+        if call.unusable:
+            return Outcome(call, cause=call.unusable)
         try:
             reply = await self._teachers[call.teacher].ask(call)
         except ModelError as error:
@@ -110,7 +113,13 @@ class Teaching:
         outcome = self._read(reply.call, reply.answer)
         outcome.schema_refused = reply.schema_refused
         for made in list(outcome.candidates):
-            if text := roundtrip.question(call, self._spec.task, made):
+            try:
+                text = roundtrip.question(call, self._spec.task, made)
+            except TemplateInvalid as error:
+                outcome.candidates.remove(made)
+                outcome.malformed.append(f"the check could not be made: {error}")
+                continue
+            if text:
                 await self._check(outcome, made, text)
         return outcome
 

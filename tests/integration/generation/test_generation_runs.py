@@ -220,9 +220,33 @@ async def test_a_preview_shows_prompts_answers_and_candidates_and_stores_nothing
     _, stub, seeds_name = await open_generation(start, teacher)
     use = pb.StrategyUse(strategy="expand", count=400)
     preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=spec(seeds_name, use)))
-    assert 1 <= len(preview.calls) <= 8
-    assert all(call.prompt and call.answer for call in preview.calls)
+    assert (len(preview.calls), preview.planned) == (8, 100)
+    assert all(call.prompt and call.answer and call.asked == 4 for call in preview.calls)
     assert any(call.candidates for call in preview.calls)
+    assert not (await stub.ListGenerationRuns(pb.ListGenerationRunsRequest(parent=PARENT))).generation_runs
+
+
+async def test_a_preview_says_what_it_spent_and_makes_no_more_calls_than_it_is_asked_for(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    priced = pb.Teacher(url=teacher.url, model="fake-teacher", prompt_price=1.0, completion_price=2.0)
+    await stub.RegisterTeacher(
+        pb.RegisterTeacherRequest(parent=PARENT, teacher_id="fake", teacher=priced, skip_probe=True)
+    )
+    uses = [pb.StrategyUse(strategy="rewrite", count=5), pb.StrategyUse(strategy="expand", count=2)]
+    preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=spec(seeds_name, *uses), calls=3))
+    assert len(preview.calls) == teacher.stats.calls == preview.usage.calls == 2 and preview.planned == 6
+    assert [(call.asked, call.teacher) for call in preview.calls] == [
+        (1, f"{PARENT}/teachers/fake"),
+        (2, f"{PARENT}/teachers/fake"),
+    ]
+    for call in preview.calls:
+        tokens = call.usage.prompt_tokens + 2 * call.usage.completion_tokens
+        assert tokens > 0 and call.usage.cost == pytest.approx(tokens / 1000)
+    assert preview.usage.cost == pytest.approx(sum(call.usage.cost for call in preview.calls))
+    with pytest.raises(grpc.aio.AioRpcError, match="calls must be 1 to 8"):
+        await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=spec(seeds_name, *uses), calls=9))
 
 
 async def test_every_run_passes_the_audit(start: Start, teacher: FakeTeacher) -> None:

@@ -242,7 +242,12 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("code", 3), "spec.strategies[0]", "tasks of the kind code"),
         (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
-        (use("", 3, "translate", axes={"language": None}), "prompt.template", "language"),
+        (use("rewrite", 3, check={"template": "{{ axes.tone }}"}), "spec.strategies[0].params.check.template", "tone"),
+        (use("", 3, "translate", axes={"tone": ["x"]}), "spec.strategies[0].prompt", "language"),
+        (use("rewrite", 3, quotas={"seed": {"x": 1}}), "spec.strategies[0].params.quotas.seed.x", "none of this id"),
+        (use("rewrite", 3, quotas={"label": {"x": 1}}), "spec.strategies[0].params.quotas.label", "no label is chosen"),
+        (use("rewrite", 3, "paraphrase@1", axes={"tone": ["x"]}), "spec.strategies[0].params.axes", "never names axes"),
+        (use("", 3, "translate", axes={"language": None}), "spec.strategies[0].prompt", "language"),
         (use("", 3, "contrast"), "spec.strategies[0].params", "a task of the kind classification"),
     ],
 )
@@ -254,6 +259,45 @@ async def test_a_use_that_cannot_be_made_is_refused_with_its_field(
         await run_of(host, stub, [example("Name a tree.", "An oak.")], [wrong])
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert field in str(refused.value.trailing_metadata())
+
+
+async def test_quotas_are_asked_for_and_refilled_and_the_coverage_says_what_they_want(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(empty_rate=0.3)
+    params = {"axes": {"tone": ["calm", "angry"]}, "quotas": {"label": {"refund": 30}, "tone": {"calm": 3}}}
+    asked = pb.StrategyUse(strategy="rewrite", count=40, refill=True, params=encode_struct(params))
+    request = pb.CreateGenerationRunRequest(parent=PARENT, spec=plan(seeds_name, asked))
+    run = await finish(stub, await stub.CreateGenerationRun(request))
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    told = {part.value: (part.wanted, part.asked) for part in run.coverage if part.dimension != "seed"}
+    assert told == {"refund": (30, 30), "delivery": (0, 10), "calm": (30, 30), "angry": (10, 10)}
+    assert all(part.made >= part.asked for part in run.coverage if part.dimension == "label")
+    assert run.run.progress.counts["answered"] + run.run.progress.counts["failed"] > 40
+
+
+async def test_a_seed_that_no_prompt_can_show_is_one_failed_call_with_its_cause(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(f"Name tree number {number}.", "An oak.") for number in range(9)]
+    seeds.append(example("x" * 100_001, "An oak."))
+    run, made = await run_of(host, stub, seeds, [use("rewrite", 10)])
+    counts, calls = run.run.progress.counts, await calls_of(host, run)
+    assert (counts["answered"], counts["failed"], len(made), teacher.stats.calls) == (9, 1, 9, 9)
+    (failed,) = [call for call in calls if call["state"] == "failed"]
+    assert failed["seeds"] == [seeds[-1].id] and "characters, 100000 at most" in failed["cause"]
+
+
+async def test_a_check_that_cannot_be_asked_leaves_its_candidate_out(start: Start, teacher: FakeTeacher) -> None:
+    host, stub, _ = await open_generation(start, teacher)
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    check = {"template": "{{ draft }}{% if draft | length > 20 %}{{ 1 // 0 }}{% endif %}"}
+    run, made = await run_of(host, stub, seeds, [use("rewrite", 3, check=check)])
+    told = [reason for call in await calls_of(host, run) for reason in call["malformed"]]
+    assert not made and len(told) == run.run.progress.counts["answered"] == 3
+    assert all("the check could not be made" in reason and "division" in reason for reason in told)
 
 
 async def test_what_comes_short_is_asked_for_again_and_the_coverage_says_so(start: Start, teacher: FakeTeacher) -> None:

@@ -16,16 +16,19 @@ async def test_a_prompt_is_made_amended_compared_and_reported_by_commands(
     host, stub, seeds_name = await open_generation(start, teacher)
     terminal.at(host)
     file = tmp_path / "warm.yaml"
-    file.write_text("strategy: rewrite\nform: chat\nparams: {axes: {tone: [warm]}}\ntemplate: 'Warmly: {{ text }}'\n")
+    file.write_text(
+        "strategy: rewrite\nform: chat\nparams: {axes: {tone: [warm]}}\n"
+        "template: 'Warmly: {{ text }} ({{ axes.tone }})'\n"
+    )
     assert (await terminal("prompt", "create", "warm", str(file))).output == "warm@1\n"
     file.write_text(file.read_text().replace("Warmly:", "Warmly, keep numbers:"))
     found = "numbers were changed"
     told = await terminal("prompt", "create", "warm", str(file), "--parent", "warm@1", "--finding", found)
     assert told.output == "warm@2\n"
     shown = await terminal("prompt", "show", "warm")
-    assert "parent: warm@1" in shown.output and found in shown.output and "keep numbers: {{ text }}" in shown.output
+    assert "parent: warm@1" in shown.output and found in shown.output and "keep numbers: {{ text }} (" in shown.output
     assert (
-        "-Warmly: {{ text }}\n+Warmly, keep numbers: {{ text }}"
+        "-Warmly: {{ text }} ({{ axes.tone }})\n+Warmly, keep numbers: {{ text }} ({{ axes.tone }})"
         in (await terminal("prompt", "diff", "warm@1", "warm@2")).output
     )
     use = pb.StrategyUse(strategy="rewrite", prompt=f"{PARENT}/prompts/warm", count=6)

@@ -29,7 +29,7 @@ async def test_an_amended_version_tells_its_parent_and_finding_and_how_it_differ
     second = await made(
         stub,
         "polite",
-        template="Say politely, keep numbers:\n{{ text }}",
+        template="Say politely, keep numbers, {{ axes.tone }}:\n{{ text }}",
         params=encode_struct({"axes": {"tone": ["warm"]}}),
         parent=first.name,
         finding=finding,
@@ -38,7 +38,7 @@ async def test_an_amended_version_tells_its_parent_and_finding_and_how_it_differ
     assert (await stub.GetPrompt(pb.GetPromptRequest(name=second.name))) == second
     assert decode_struct(second.params) == {"axes": {"tone": ["warm"]}}
     diff = await stub.DiffPrompts(pb.DiffPromptsRequest(name=first.name, other=second.name))
-    assert "-Say politely:\n+Say politely, keep numbers:\n {{ text }}" in diff.template_diff
+    assert "-Say politely:\n+Say politely, keep numbers, {{ axes.tone }}:\n {{ text }}" in diff.template_diff
     assert list(diff.changed_fields) == ["params"]
     same = await stub.DiffPrompts(pb.DiffPromptsRequest(name=first.name, other=first.name))
     assert (same.template_diff, list(same.changed_fields)) == ("", [])

@@ -1,6 +1,7 @@
 """A run that ended early goes on where it was: what it committed stays, and no call is paid for twice."""
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from cultivar.audit.v1 import audit_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.run.v1 import run_pb2
 from cultivar_artifacts import load_manifest
+from cultivar_generation.store import SHIPPED
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_service.database import Database
 from cultivar_service.holds import Hold
@@ -73,6 +75,19 @@ async def test_a_run_cancelled_twice_makes_each_call_once_in_the_end(start: Star
     assert repeated <= 2 * 8 and run.run.attempt == 3
     report = await stub.Audit(audit_pb2.AuditRequest(parent=PARENT))
     assert all(finding.holds for finding in report.findings), report
+
+
+async def test_a_run_whose_prompt_is_another_text_by_now_says_so_and_asks_nothing(
+    start: Start, teacher: FakeTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    run = await cut_short(stub, teacher, await begin(stub, seeds_name), 50)
+    changed = dataclasses.replace(SHIPPED["paraphrase"][2], template="Say it otherwise: {{ text }}")
+    monkeypatch.setitem(SHIPPED["paraphrase"], 2, changed)
+    before = teacher.stats.calls
+    run = await retry(stub, run)
+    assert run.run.state == run_pb2.RUN_STATE_FAILED and teacher.stats.calls == before
+    assert "paraphrase@2 has another text" in run.run.error.message and "create a run anew" in run.run.error.message
 
 
 async def test_a_run_that_failed_gives_what_it_had_and_goes_on_once_the_cause_is_gone(

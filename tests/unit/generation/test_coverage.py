@@ -3,7 +3,7 @@
 from collections import Counter
 
 from cultivar_generation.coverage import added, report, shortage
-from cultivar_generation.plan import Calls, RunSpec, Use
+from cultivar_generation.plan import Calls, RunSpec, Use, pick_of
 from cultivar_generation.prompts import shipped
 from cultivar_records import TaskKind, TaskSpec
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.seeds import TEXTS, seeds
 
 TASK = TaskSpec(kind=TaskKind.CLASSIFICATION, instruction="Sort it.", labels=tuple(TEXTS))
+USES, SIZES = {0: "expand", 1: "rewrite"}, {0: 20, 1: 12}
 AXES = {"tone": ["calm", "angry", "sad"]}
 
 
@@ -47,6 +48,7 @@ def test_refilling_aims_at_what_is_short_and_plans_the_same_calls_again(lost: se
         {},
         ((call.aims, call.asked, 0 if n in lost else call.asked) for n, call in enumerate(calls.range(0, calls.end))),
     )
+    left = dict(SIZES)
     for round_ in range(rounds):
         first = 256 * (round_ + 1)
         short = {key for use in (0, 1) for key in shortage(coverage, use)}
@@ -55,7 +57,11 @@ def test_refilling_aims_at_what_is_short_and_plans_the_same_calls_again(lost: se
         assert calls.count(first, first + 256) == len(new) and calls.count(0, calls.end) == len(calls)
         assert [call.id for call in new] == [call.id for call in again.range(first, again.end)]
         assert all(short & set(call.aims) and not call.asked for call in new)
-        assert bool(new) == bool(short) or len(calls) > 32
+        for use, next_ in left.items():
+            mine = [pick_of(call.id)[1] for call in new if call.use.strategy == USES[use]]
+            offered = [number for number in range(next_, 2 * SIZES[use]) if short & set(calls.aims((use, number)))]
+            assert mine[:1] == offered[:1] and set(mine) <= set(offered)
+            left[use] = mine[-1] + 1 if mine else next_
         coverage = added(coverage, ((call.aims, 0, 1) for call in new))
     every = [call.id for call in calls.range(0, calls.end)]
     assert len(every) == len(set(every)) == len(calls) <= 64

@@ -1,18 +1,21 @@
 """`cultivar augment seeds.jsonl -n 1000 -o out.jsonl`: the first half of the loop in one line."""
 
-import csv
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
 import typer
 import yaml
 from rich.console import Console
 
+from cultivar.cli import augment_options as options
+from cultivar.cli.augment_end import show_end
 from cultivar.cli.calling import Project, connected, failed
 from cultivar.cli.dataset import Licences
 from cultivar.cli.finding import record_outcomes
+from cultivar.cli.seed_task import LabelsOption, TaskOption, kind_said, task_of
 from cultivar.cli.watching import follow_run, steadily
 from cultivar.client import Client, RunFailed
 from cultivar.datasets.v1 import datasets_pb2
@@ -22,51 +25,54 @@ from cultivar.filtering.v1 import filtering_pb2
 from cultivar.generation.v1 import generation_pb2
 from cultivar.run.v1 import run_pb2
 
-LABELS = ("label", "category", "intent")
 DATASET = "augmented"
-Teachers = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="The teacher, as it was registered; several with their shares of the calls: --teacher a=3 --teacher b=1.",
-        show_default="local",
-    ),
-]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may spend, what its random choices follow from, and the recipe that judges its candidates."""
+
+    budget: generation_pb2.Budget | None = None
+    random_seed: int = 0
+    recipe: str = ""
 
 
 def augment(
-    seeds: Annotated[Path | None, typer.Argument(help="The seeds: JSONL, CSV, Parquet; a text for documents.")] = None,
-    number: Annotated[int, typer.Option("-n", min=1, help="Candidates to ask for; fewer are kept.")] = 1000,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write what was kept, as chat JSONL.")] = Path(
-        "out.jsonl"
-    ),
-    strategy: Annotated[str, typer.Option(help="The strategy, such as expand, rewrite, answer or documents.")] = "",
-    prompt: Annotated[str, typer.Option(help="A prompt, such as translate or by-label; it brings its strategy.")] = "",
-    params: Annotated[str, typer.Option(help="Parameters of the strategy, as YAML: '{per_call: 2}'.")] = "",
-    teacher: Teachers = None,
-    instruction: Annotated[str, typer.Option(help="What the examples are for, in a sentence.")] = "",
-    labelled: Annotated[bool | None, typer.Option(help="Whether rows have labels; found out if not given.")] = None,
+    seeds: options.Seeds = None,
+    number: options.Number = 1000,
+    output: options.Output = Path("out.jsonl"),
+    strategy: options.Strategy = "",
+    prompt: options.Prompt = "",
+    params: options.Params = "",
+    teacher: options.Teachers = None,
+    instruction: options.Instruction = "",
+    task: TaskOption = None,
+    labels: LabelsOption = "",
+    labelled: options.Labelled = None,
     licence: Licences = None,
-    refill: Annotated[
-        bool, typer.Option("--refill", help="Ask again, up to as often, for what the filters do not keep of -n.")
-    ] = False,
-    retry: Annotated[str, typer.Option(help="A generation run that ended early, to go on with instead of seeds.")] = "",
+    refill: options.Refill = False,
+    budget: options.Tokens = 0,
+    budget_cost: options.Cost = 0,
+    recipe: options.Recipe = "",
+    random_seed: options.RandomSeed = 0,
+    retry: options.Retry = "",
     project: Project = "default",
 ) -> None:
     """Grows a file of seeds: imports it, generates, filters, and writes what was kept as chat JSONL."""
     console = Console(stderr=True)
+    spend = generation_pb2.Budget(tokens=budget, cost=budget_cost) if budget or budget_cost else None
+    limits = Limits(spend, random_seed, recipe)
     with connected(project) as client:
         if retry:
-            made = go_on(client, console, retry)
+            made = go_on(client, console, retry, spend)
         elif seeds is None:
             raise failed("name the file of seeds, or a run with --retry")
         else:
             use = use_of(client, strategy, prompt, params, number)
             use.refill = refill
-            made = grow(client, console, seeds, use, instruction, labelled, teacher or ["local"])
-        kept = filter_made(client, console, made)
-        record_outcomes(client, kept.verdicts)
-        if not kept.run.progress.counts["kept"]:
-            raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
+            said = task_of(seeds, program_of(client, use), kind_said(task, labelled), labels, instruction)
+            made = grow(client, console, seeds, said, use, teacher or ["local"], limits)
+        kept = finish(client, console, made, recipe)
         write_chat(client, console, kept.kept, output, licence or [])
     typer.echo(f"{kept.run.progress.counts['kept']:,} of {made.run.progress.counts['candidates']:,} are in {output}")
 
@@ -75,18 +81,33 @@ def grow(
     client: Client,
     console: Console,
     seeds: Path,
+    task: example_pb2.Task,
     use: generation_pb2.StrategyUse,
-    instruction: str,
-    labelled: bool | None,
     teachers: list[str],
+    limits: Limits,
 ) -> generation_pb2.GenerationRun:
     """Imports a file of seeds and lets teachers write candidates."""
-    program = program_of(client, use)
-    has_labels = has_label(seeds, program) if labelled is None else labelled
-    task = example_pb2.Task(kind=kind_of(has_labels, program), instruction=instruction)
-    imported = import_seeds(client, console, seeds, task, program.takes_inputs)
-    task.labels.extend(sorted(label for label in imported.by_label if label) if has_labels else [])
-    return generate(client, console, imported.artifacts["seeds"], task, use, *teachers)
+    imported = import_seeds(client, console, seeds, task, program_of(client, use).takes_inputs)
+    labels_of(task, imported)
+    return generate(client, console, imported.artifacts["seeds"], task, use, *teachers, limits=limits)
+
+
+def labels_of(task: example_pb2.Task, imported: datasets_pb2.ImportRun) -> None:
+    """Gives a classification task without labels those of the imported rows."""
+    if task.kind == example_pb2.TASK_KIND_CLASSIFICATION and not task.labels:
+        task.labels.extend(sorted(label for label in imported.by_label if label))
+
+
+def finish(
+    client: Client, console: Console, made: generation_pb2.GenerationRun, recipe: str
+) -> filtering_pb2.FilterRun:
+    """Filters what was made and says what became of it; ends the program where nothing was kept."""
+    kept = filter_made(client, console, made, recipe)
+    record_outcomes(client, kept.verdicts)
+    show_end(client, console, made, kept)
+    if not kept.run.progress.counts["kept"]:
+        raise failed("no candidate was kept: try another strategy, a stronger teacher or more seeds")
+    return kept
 
 
 def use_of(client: Client, strategy: str, prompt: str, params: str, number: int) -> generation_pb2.StrategyUse:
@@ -113,30 +134,12 @@ def program_of(client: Client, use: generation_pb2.StrategyUse) -> generation_pb
     return found
 
 
-def kind_of(has_labels: bool, program: generation_pb2.Strategy) -> "example_pb2.TaskKind.ValueType":
-    """Returns the kind of task: what the rows say, or the one that the strategy is for."""
-    wanted = example_pb2.TASK_KIND_CLASSIFICATION if has_labels else example_pb2.TASK_KIND_INSTRUCTION
-    return wanted if wanted in program.tasks else program.tasks[0]
-
-
-def has_label(path: Path, program: generation_pb2.Strategy) -> bool:
-    """Tells whether the first row of a file has a label; a Parquet file, and inputs alone, are taken to have none."""
-    if path.suffix == ".parquet" or program.takes_inputs:
-        return False
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        if path.suffix == ".csv":
-            return bool(set(LABELS) & set(next(csv.reader(file), [])))
-        try:
-            first = json.loads(next((line for line in file if line.strip()), "{}"))
-        except ValueError:
-            return False
-    return isinstance(first, dict) and bool(set(LABELS) & first.keys())
-
-
 def import_seeds(
     client: Client, console: Console, path: Path, task: example_pb2.Task, unanswered: bool
 ) -> datasets_pb2.ImportRun:
-    """Sends the file and reads its examples."""
+    """Sends the file and reads its examples; inputs alone have no labels yet, so they are read as instructions."""
+    if unanswered:
+        task = example_pb2.Task(kind=example_pb2.TASK_KIND_INSTRUCTION, instruction=task.instruction)
     spec = datasets_pb2.ImportSpec(file=upload(client, path), task=task, unanswered=unanswered)
     request = datasets_pb2.ImportExamplesRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     run = client.datasets.ImportExamples(request)
@@ -155,26 +158,40 @@ def generate(
     task: example_pb2.Task,
     use: generation_pb2.StrategyUse,
     *teachers: str,
+    limits: Limits | None = None,
 ) -> generation_pb2.GenerationRun:
     """Lets teachers write candidates; a teacher is a name, or `name=share` where there are several."""
-    spec = generation_pb2.GenerationSpec(
-        seeds=seeds,
-        task=task,
-        strategies=[use],
-        teachers=[weighted(client, teacher) for teacher in teachers],
-        filter=filtering_pb2.FilterSpec() if use.refill else None,
-    )
+    limits = limits or Limits()
+    spec = generation_spec(client, seeds, task, use, teachers)
+    spec.random_seed = limits.random_seed
+    if limits.budget is not None:
+        spec.budget.CopyFrom(limits.budget)
+    if use.refill:
+        spec.filter.CopyFrom(filtering_pb2.FilterSpec(recipe=limits.recipe))
     request = generation_pb2.CreateGenerationRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     return follow_generation(client, console, client.generation.CreateGenerationRun(request))
 
 
-def go_on(client: Client, console: Console, run: str) -> generation_pb2.GenerationRun:
-    """Lets a run that ended early make the calls that it has not made; one that made them all stays as it is."""
+def generation_spec(
+    client: Client, seeds: str, task: example_pb2.Task, use: generation_pb2.StrategyUse, teachers: Sequence[str]
+) -> generation_pb2.GenerationSpec:
+    """Returns what a run is to do with an artifact of seeds."""
+    weights = [weighted(client, teacher) for teacher in teachers]
+    return generation_pb2.GenerationSpec(seeds=seeds, task=task, strategies=[use], teachers=weights)
+
+
+def go_on(
+    client: Client, console: Console, run: str, budget: generation_pb2.Budget | None = None
+) -> generation_pb2.GenerationRun:
+    """Lets a run that ended early make the calls that it has not made; one that made them all stays as it is.
+
+    budget: what it may spend in all from now on; None for what it might before.
+    """
     name = client.name("generationRuns", run)
     ended = client.generation.GetGenerationRun(generation_pb2.GetGenerationRunRequest(name=name))
     if ended.run.state == run_pb2.RUN_STATE_SUCCEEDED and not ended.stopped:
         return ended
-    request = generation_pb2.RetryGenerationRunRequest(name=name, request_id=uuid4().hex)
+    request = generation_pb2.RetryGenerationRunRequest(name=name, budget=budget, request_id=uuid4().hex)
     return follow_generation(client, console, client.generation.RetryGenerationRun(request))
 
 
@@ -203,9 +220,11 @@ def weighted(client: Client, teacher: str) -> generation_pb2.WeightedTeacher:
     return generation_pb2.WeightedTeacher(teacher=client.name("teachers", name), weight=weight)
 
 
-def filter_made(client: Client, console: Console, made: generation_pb2.GenerationRun) -> filtering_pb2.FilterRun:
-    """Keeps the candidates that the shipped recipe does not reject."""
-    spec = filtering_pb2.FilterSpec(examples=made.candidates, seeds=made.spec.seeds, task=made.spec.task)
+def filter_made(
+    client: Client, console: Console, made: generation_pb2.GenerationRun, recipe: str = ""
+) -> filtering_pb2.FilterRun:
+    """Keeps the candidates that a recipe does not reject, the shipped one where none is named."""
+    spec = filtering_pb2.FilterSpec(examples=made.candidates, seeds=made.spec.seeds, task=made.spec.task, recipe=recipe)
     request = filtering_pb2.CreateFilterRunRequest(parent=client.parent, spec=spec, request_id=uuid4().hex)
     watch = filtering_pb2.WatchFilterRunRequest(name=client.filtering.CreateFilterRun(request).name)
     changes = steadily(lambda: client.filtering.WatchFilterRun(watch))

@@ -4,7 +4,20 @@ from importlib.metadata import entry_points
 
 import typer
 
-from cultivar.cli import adapter, audit, augment, campaign, dataset, finding, invitation, login, prompt, role, teacher
+from cultivar.cli import (
+    adapter,
+    audit,
+    augment,
+    campaign,
+    dataset,
+    finding,
+    invitation,
+    login,
+    prompt,
+    prompt_preview,
+    role,
+    teacher,
+)
 
 app = typer.Typer(
     name="cultivar",
@@ -19,7 +32,7 @@ def main() -> None:
     """Grows a handful of examples into a reviewed training set and a fine-tuned model whose gain is measured."""
 
 
-for command in (finding.findings, finding.amend, finding.record):
+for command in (prompt_preview.preview, finding.findings, finding.amend, finding.record):
     prompt.app.command()(command)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dataset.app, name="dataset")

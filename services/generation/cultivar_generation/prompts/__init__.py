@@ -14,15 +14,17 @@ from typing import Any, Literal
 
 import rfc8785
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import Template, nodes
 from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cultivar_generation.errors import TemplateInvalid
+from cultivar_generation.prompts.bounds import BoundedEnvironment
 
 Form = Literal["chat", "continuation"]
 MOST_CHARACTERS = 100_000
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+MOST_TAGS = 2000
+"""Expressions and statements of a template: compiling more would hold up other calls."""
+ENVIRONMENT = BoundedEnvironment()
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Prompt:
 def render(template: str, variables: Mapping[str, Any]) -> str:
     """Fills in a template; raises TemplateInvalid where it names what it is not given, or does anything else wrong."""
     try:
-        text = compiled(template).render(variables)
+        made = compiled(template)
+        # Not `made.render`: where a template fails that compiles each frame of its traceback anew, a thousand of them.
+        text = "".join(made.root_render_func(made.new_context(dict(variables))))
     except Exception as error:
         # A template is data: whatever it does wrong, such as dividing by zero, is the template's error.
         raise TemplateInvalid(str(error)) from error
@@ -73,19 +77,40 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=256)
 def compiled(template: str) -> Template:
-    """Compiles a template once; raises TemplateInvalid where it is not Jinja2."""
+    """Compiles a template once; raises TemplateInvalid where it is not Jinja2, or too long."""
+    check_size(template)
     try:
         return ENVIRONMENT.from_string(template)
-    except TemplateError as error:
+    except Exception as error:
+        # Brackets that are nested too deep are no TemplateError.
         raise TemplateInvalid(str(error)) from error
 
 
 def names_in(template: str) -> set[str]:
     """Returns what a template names and does not set itself; raises TemplateInvalid where it is not Jinja2."""
+    tree = parsed(template)
     try:
-        return set(find_undeclared_variables(ENVIRONMENT.parse(template)))
-    except TemplateError as error:
+        return set(find_undeclared_variables(tree))
+    except Exception as error:
+        # Such as a filter that there is not.
         raise TemplateInvalid(str(error)) from error
+
+
+def parsed(template: str) -> nodes.Template:
+    """Returns the tree of a template; raises TemplateInvalid where it is not Jinja2, or too long."""
+    check_size(template)
+    try:
+        return ENVIRONMENT.parse(template)
+    except Exception as error:
+        raise TemplateInvalid(str(error)) from error
+
+
+def check_size(template: str) -> None:
+    """Raises TemplateInvalid for a template that is too long, or has too many expressions and statements."""
+    tags = template.count("{{") + template.count("{%")
+    for name, number, most in (("characters", len(template), MOST_CHARACTERS), ("tags", tags, MOST_TAGS)):
+        if number > most:
+            raise TemplateInvalid(f"it has {number:,} {name}, {most:,} at most")
 
 
 def shipped() -> dict[str, dict[int, Prompt]]:

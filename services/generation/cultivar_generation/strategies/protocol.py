@@ -28,6 +28,15 @@ class StrategyConfig(BaseModel):
         description="What else is to vary, such as tone, persona, topic, length or difficulty: the values of each. "
         "Those of a prompt stay beside what is given, by name; one given as null goes.",
     )
+    # Left out where it is empty: a run that was asked for before there were quotas is still the same run.
+    quotas: dict[str, dict[str, Annotated[int, Field(ge=0, le=10_000_000)]]] = Field(
+        {},
+        max_length=16,
+        exclude_if=lambda given: not given,
+        description="How many candidates each label or seed gets, as {label: {refund: 200}} or {seed: {ID: 20}}, the "
+        "others sharing the rest equally; and which share each value of an axis gets, as {tone: {formal: 3}}, those "
+        "not named having 1.",
+    )
 
 
 @dataclass(frozen=True)

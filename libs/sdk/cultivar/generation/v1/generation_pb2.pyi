@@ -116,10 +116,11 @@ class StrategyUse(_message.Message):
     prompt: _builtins.str
     """The prompt, `projects/{project}/prompts/{prompt}` with `@{version}` for one version; empty for the strategy's own."""
     count: _builtins.int
-    """The most candidates to ask for, 1 or more."""
+    """The most candidates to ask for, 1 or more; the last call is asked for what is left."""
     refill: _builtins.bool
     """Whether what comes short is asked for again, for each label, seed (of 200 at most) and value of an axis: by further
-    calls that aim at them, in at most three rounds, and no more calls than were planned at first.
+    calls that aim at them, in at most three rounds, and no more calls than were planned at first. Of more seeds the
+    next ones are taken instead of those that came short, unless they have a quota.
     """
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
@@ -153,6 +154,7 @@ class Coverage(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     ASKED_FIELD_NUMBER: _builtins.int
     MADE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
     use: _builtins.int
     """The place of the use in the spec, counted from 0."""
     dimension: _builtins.str
@@ -163,6 +165,8 @@ class Coverage(_message.Message):
     """The candidates asked for by the calls first planned."""
     made: _builtins.int
     """The candidates made, those of refilling included; with a filter, those that it kept."""
+    wanted: _builtins.int
+    """The candidates that the quotas of the use ask for; 0 where none names it."""
     def __init__(
         self,
         *,
@@ -171,10 +175,11 @@ class Coverage(_message.Message):
         value: _builtins.str = ...,
         asked: _builtins.int = ...,
         made: _builtins.int = ...,
+        wanted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "dimension", b"dimension", "made", b"made", "use", b"use", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "dimension", b"dimension", "made", b"made", "use", b"use", "value", b"value", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,8 +562,11 @@ class PreviewRequest(_message.Message):
 
     PARENT_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`projects/{project}`."""
+    calls: _builtins.int
+    """The most calls to make, 1 to 8; 0 for 8."""
     @_builtins.property
     def spec(self) -> Global___GenerationSpec:
         """What a run would do; at most 8 calls are made, whatever `count` says."""
@@ -568,10 +576,11 @@ class PreviewRequest(_message.Message):
         *,
         parent: _builtins.str = ...,
         spec: Global___GenerationSpec | None = ...,
+        calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "parent", b"parent", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,10 +596,17 @@ class PreviewCall(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     MALFORMED_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    TEACHER_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """The prompt as the teacher was given it."""
     answer: _builtins.str
     """The answer as it came."""
+    asked: _builtins.int
+    """The candidates that the call was asked for."""
+    teacher: _builtins.str
+    """The teacher that was asked, by name."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[_example_pb2.Example]:
         """The candidates that were read from the answer."""
@@ -599,6 +615,10 @@ class PreviewCall(_message.Message):
     def malformed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The pieces of the answer that no candidate could be read from, each with its reason."""
 
+    @_builtins.property
+    def usage(self) -> _run_pb2.Usage:
+        """What the call spent; no run's budget is charged with it."""
+
     def __init__(
         self,
         *,
@@ -606,10 +626,13 @@ class PreviewCall(_message.Message):
         answer: _builtins.str = ...,
         candidates: _abc.Iterable[_example_pb2.Example] | None = ...,
         malformed: _abc.Iterable[_builtins.str] | None = ...,
+        usage: _run_pb2.Usage | None = ...,
+        asked: _builtins.int = ...,
+        teacher: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "candidates", b"candidates", "malformed", b"malformed", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "asked", b"asked", "candidates", b"candidates", "malformed", b"malformed", "prompt", b"prompt", "teacher", b"teacher", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,18 +645,28 @@ class PreviewResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CALLS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
+    planned: _builtins.int
+    """How many calls the whole run would make, without those of refilling."""
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewCall]:
         """The calls that were made."""
+
+    @_builtins.property
+    def usage(self) -> _run_pb2.Usage:
+        """What they spent in all."""
 
     def __init__(
         self,
         *,
         calls: _abc.Iterable[Global___PreviewCall] | None = ...,
+        usage: _run_pb2.Usage | None = ...,
+        planned: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "planned", b"planned", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
