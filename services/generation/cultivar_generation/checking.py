@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cultivar_generation.errors import StrategyUnknown, TemplateInvalid
 from cultivar_generation.made_up import LABELS, MADE_UP, TASKS, made_up_seeds
 from cultivar_generation.prompts import Prompt, names_in, parsed, render
-from cultivar_generation.prompts.attributes import asked_for, check_attributes
+from cultivar_generation.prompts.attributes import asked_for, check_attributes, shown_of
 from cultivar_generation.prompts.bounds import TooMuch
 from cultivar_generation.quotas import check_quotas
 from cultivar_generation.strategies import STRATEGIES, Plan, Pool, Strategy
@@ -89,10 +89,13 @@ def check_names(template: str, known: set[str], why: str) -> None:
 
 def check_axes(prompt: Prompt, config: Any, field: str) -> None:
     """Raises InvalidArgument for axes that a prompt never shows: what it asks for would vary in name alone."""
-    if config.axes and AXES not in names_in(prompt.template):
+    shown = shown_of(prompt.template, AXES)
+    unseen = sorted(set(config.axes) - shown) if shown is not None else []
+    if unseen:
         named = prompt.versioned_name if prompt.version else "the template"
         raise InvalidArgument(
-            f"{field}.axes: {named} never names axes, so they would change nothing: leave them out, or name them there",
+            f"{field}.axes: {named} never names axes.{unseen[0]}, so it would change nothing: leave it out, or name it "
+            "there",
             field=f"{field}.axes",
         )
 

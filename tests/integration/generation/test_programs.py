@@ -243,7 +243,7 @@ async def test_a_translation_that_does_not_come_back_is_malformed_and_kept_raw(
         (use("rewrite", 3, axes={"tone": []}), "spec.strategies[0].params.axes.tone", "at least 1"),
         (use("rewrite", 3, check={"template": "{{ who }}"}), "spec.strategies[0].params.check.template", "'who'"),
         (use("rewrite", 3, check={"template": "{{ axes.tone }}"}), "spec.strategies[0].params.check.template", "tone"),
-        (use("", 3, "translate", axes={"tone": ["x"]}), "spec.strategies[0].prompt", "language"),
+        (use("", 3, "translate", axes={"tone": ["x"]}), "spec.strategies[0].params.axes", "never names axes.tone"),
         (use("rewrite", 3, quotas={"seed": {"x": 1}}), "spec.strategies[0].params.quotas.seed.x", "none of this id"),
         (use("rewrite", 3, quotas={"label": {"x": 1}}), "spec.strategies[0].params.quotas.label", "no label is chosen"),
         (use("rewrite", 3, "paraphrase@1", axes={"tone": ["x"]}), "spec.strategies[0].params.axes", "never names axes"),

@@ -9,6 +9,7 @@ import pytest
 from cultivar_generation.checking import MADE_UP, check_prompt, check_use, config_of
 from cultivar_generation.errors import TemplateInvalid
 from cultivar_generation.prompts import Prompt, compiled, shipped
+from cultivar_generation.prompts.attributes import shown_of
 from cultivar_generation.strategies import STRATEGIES, Pool
 from cultivar_records import TaskKind, TaskSpec
 from cultivar_service.errors import InvalidArgument
@@ -179,3 +180,18 @@ def test_the_manual_shows_each_shipped_prompt_with_what_it_gave() -> None:
     told = re.findall(r"^## (\S+)$", page, re.MULTILINE)
     assert sorted(told) == sorted(versions[max(versions)].versioned_name for versions in shipped().values())
     assert len(re.findall(r"^\d+ calls: \d+ candidates, \d+ malformed\.$", page, re.MULTILINE)) == len(told)
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{% for axis, value in axes.items() %}{{ axis }}: {{ value }}{% endfor %}", None),
+        ("{{ axes }}", None),
+        ("{{ axes[text] }}", None),
+        ("{{ axes.tone }} and {{ axes['length'] }}", {"tone", "length"}),
+        ("{% if 'tone' in axes %}{{ axes.tone }}{% endif %}", None),
+        ("{{ text }}", set()),
+    ],
+)
+def test_a_template_is_known_to_show_all_axes_or_those_that_it_names(template: str, shown: set[str] | None) -> None:
+    assert shown_of(template, "axes") == shown

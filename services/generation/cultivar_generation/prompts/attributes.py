@@ -54,6 +54,24 @@ def asked_for(tree: nodes.Template, *, names: bool = False) -> set[str]:
     return tested | {each.value for each in tree.find_all(nodes.Const) if isinstance(each.value, str)}
 
 
+def shown_of(template: str, name: str) -> set[str] | None:
+    """Returns which parts of a mapping a template shows; None where it takes the whole, as a loop over it does."""
+    tree = parsed(template)
+    found: list[Any] = list(tree.find_all((nodes.Getattr, nodes.Getitem)))
+    own = [node for node in found if getattr(bare(node.node), "name", None) == name]
+    parts = [node.attr if isinstance(node, nodes.Getattr) else getattr(bare(node.arg), "value", None) for node in own]
+    shown = {part for part in parts if isinstance(part, str)}
+    whole = len(parts) < sum(each.name == name for each in tree.find_all(nodes.Name))
+    return None if whole or None in parts or shown & {"items", "keys", "values"} else shown
+
+
+def bare(node: Any) -> Any:
+    """Returns an expression without the filters that count its work."""
+    while isinstance(node, nodes.Filter) and node.name in SEEN_THROUGH:
+        node = node.node
+    return node
+
+
 def values_of(node: nodes.Node, scope: Values) -> Sequence[Any]:
     """Returns what an expression may be; nothing where that is not known."""
     if isinstance(node, nodes.Name):
