@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -33,7 +34,7 @@ class Use(BaseModel):
     count: int = Field(ge=1, le=10_000_000)
     refill: bool = False
 
-    @property
+    @cached_property
     def config(self) -> StrategyConfig:
         """The parameters, read."""
         return STRATEGIES[self.strategy].Config.model_validate(self.params)
@@ -296,9 +297,15 @@ def axes_of(config: StrategyConfig, key: str, number: int) -> dict[str, str]:
 
 
 def sampling_of(call: Call, temperature: float, top_p: float, max_tokens: int) -> Sampling:
-    """Returns how the model is to be sampled for a call."""
-    stop = call.plan.stop if call.plan.form == "continuation" else ()
-    return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=stop, seed=call.seed)
+    """Returns how the model is to be sampled for a call: as its use says, else as its teacher has it with room."""
+    stop, own = call.plan.stop if call.plan.form == "continuation" else (), call.use.config
+    return Sampling(
+        temperature=temperature if own.temperature is None else own.temperature,
+        top_p=top_p if own.top_p is None else own.top_p,
+        max_tokens=own.max_tokens or max(max_tokens, call.plan.tokens),
+        stop=stop,
+        seed=call.seed,
+    )
 
 
 def candidate(

@@ -166,7 +166,8 @@ async def test_a_generation_that_is_tried_again_goes_on_with_what_it_made(start:
     seeds_name = await commit_examples(host.settings.database_url, host.parts.store, seeds())
     use = {"strategy": "rewrite", "count": 200}
     data = config({"seeds": seeds_name, "held_out": seeds_name}, generate=[use], review={"by": "nobody"})
-    imported = stage_of("import/seeds", artifacts={"seeds": seeds_name}, state="SUCCEEDED")
+    labels = {"by_label": {seed.label: 1 for seed in seeds()}}
+    imported = stage_of("import/seeds", artifacts={"seeds": seeds_name}, state="SUCCEEDED", result=labels)
     round_ = Round("default", "told", 1, check_config(data), {"import/seeds": imported})
     kind = Generate(Peers(host.parts.channel))
     first = await kind.begin(round_, stage_of("generate", attempt=1), round_.request_id(stage_of("generate"), 1))

@@ -22,6 +22,7 @@ FIELDS = {
     "tests": ("tests", "test", "test cases", "test_list"),
 }
 SCHEMA = record_schema(*FIELDS)
+TOKENS = 768
 
 
 class CodeConfig(StrategyConfig):
@@ -56,7 +57,7 @@ class Code:
         """Plans a problem in the manner of some seeds."""
         shown = choose(config.choose, seeds, config.shots, random)
         shots = [{"problem": seed.text, "solution": seed.answer, "tests": list(seed.tests)} for seed in shown]
-        return Plan(shown, {"shots": shots, "task": task}, schema=SCHEMA)
+        return Plan(shown, {"shots": shots, "task": task}, schema=SCHEMA, tokens=TOKENS)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: CodeConfig, cut: bool) -> Drafts:
         """Reads problem, solution and tests; the tests must check something that the solution defines."""

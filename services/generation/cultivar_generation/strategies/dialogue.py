@@ -17,6 +17,7 @@ ASSISTANT = ("assistant", "ai", "bot", "agent", "model", "support")
 TURN = re.compile(
     rf"^[ \t]*[*_#]*({'|'.join((*USER, *ASSISTANT))})[*_]*[ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE
 )
+EXCHANGE_TOKENS = 160
 SCHEMA = list_schema(
     {
         "type": "object",
@@ -61,7 +62,7 @@ class Dialogue:
         turns = [{"role": message.role, "content": message.content} for message in seed.messages]
         own = sum(message.role == "assistant" for message in seed.messages)
         variables = {"turns": turns, "exchanges": max(1, config.exchanges - own), "task": task}
-        return Plan((seed,), variables, schema=SCHEMA)
+        return Plan((seed,), variables, schema=SCHEMA, tokens=EXCHANGE_TOKENS * config.exchanges)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DialogueConfig, cut: bool) -> Drafts:
         """Reads turns that take turns, from the user's to the assistant's; a last question without its answer goes."""

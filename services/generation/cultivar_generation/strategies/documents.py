@@ -20,6 +20,7 @@ YES_NO = re.compile(r"^\s*(?:yes|no)(?:[,.!:;]\s*|\s*$)", re.IGNORECASE)
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 NAME = re.compile(r"\b(?!I\b)[A-ZÀ-ÖØ-Þ]\w*")
 FIELDS = {"question": ("question", "q"), "answer": ("answer", "a", "response")}
+PAIR_TOKENS = 128
 SCHEMA = list_schema(record_schema(*FIELDS))
 
 
@@ -64,7 +65,8 @@ class Documents:
     def plan(self, number: int, seeds: Pool, task: TaskSpec, config: DocumentsConfig, random: Random) -> Plan:
         """Plans the questions of the next passage, round and round."""
         seed = seeds[number % len(seeds)]
-        return Plan((seed,), {"passage": seed.text, "count": config.per_call, "task": task}, schema=SCHEMA)
+        variables = {"passage": seed.text, "count": config.per_call, "task": task}
+        return Plan((seed,), variables, schema=SCHEMA, tokens=PAIR_TOKENS * config.per_call)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DocumentsConfig, cut: bool) -> Drafts:
         """Reads pairs of question and answer, up to the number asked for."""

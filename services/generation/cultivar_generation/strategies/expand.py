@@ -34,6 +34,7 @@ from cultivar_generation.strategies.reading import (
 # No number with a fraction is the mark of an item, nor a dash before a word.
 ITEM = re.compile(r"^\s*(?:[*_]*\d{1,3}[.):](?!\d)[*_]*|[-*•](?=\s|$))\s*")
 POLITE = re.compile(r"^\W*(?:sure|certainly|of course|absolutely|okay|here(?:['’]s| is| are))\b", re.IGNORECASE)
+PAIR_TOKENS = 160
 FIELDS = {"text": ("instruction", "task", "question", "input"), "answer": ("response", "answer", "output")}
 NO_ITEM = "the answer holds no whole item"
 
@@ -113,7 +114,8 @@ class Expand:
         last = f"\n{len(shown) + 1 + config.per_call}."
         stop = ("\n\n", last) if lines and not entities else (last,) if lines else (f"{last} Instruction:",)
         schema = list_schema({"type": "string"} if lines else record_schema("instruction", "response"))
-        return Plan(shown, variables, stop, schema=schema)
+        tokens = 0 if lines else PAIR_TOKENS * config.per_call
+        return Plan(shown, variables, stop, schema=schema, tokens=tokens)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues or is, up to the number asked for."""

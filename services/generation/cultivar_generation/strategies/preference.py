@@ -20,6 +20,7 @@ FIELDS = {
     "rejected": ("rejected", "worse", "bad", "worse answer", "bad answer"),
 }
 SCHEMA = record_schema(*FIELDS)
+TOKENS = 384
 FLAWS = (
     "it leaves out what matters most",
     "it states something that is not true",
@@ -68,7 +69,8 @@ class Preference:
         seed = seeds[number % len(seeds)]
         flaw = config.flaws[(number + number // len(seeds)) % len(config.flaws)]
         variables = {"text": seed.text, "answer": seed.answer, "flaw": flaw, "chosen": config.chosen, "task": task}
-        return Plan((seed,), variables, schema=SCHEMA if config.chosen == "teacher" else {})
+        schema = SCHEMA if config.chosen == "teacher" else {}
+        return Plan((seed,), variables, schema=schema, tokens=TOKENS)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: PreferenceConfig, cut: bool) -> Drafts:
         """Reads the rejected answer, or both; two that are alike are no pair."""

@@ -37,6 +37,19 @@ class StrategyConfig(BaseModel):
         "others sharing the rest equally; and which share each value of an axis gets, as {tone: {formal: 3}}, those "
         "not named having 1.",
     )
+    temperature: float | None = Field(
+        None, ge=0, le=2, exclude_if=lambda given: given is None, description="In place of the teacher's."
+    )
+    top_p: float | None = Field(
+        None, gt=0, le=1, exclude_if=lambda given: given is None, description="In place of the teacher's."
+    )
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=32768,
+        exclude_if=lambda given: given is None,
+        description="The most tokens of an answer, in place of what the teacher has and the strategy needs.",
+    )
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,9 @@ class Plan:
 
     `stop` ends a continuation, which has no end of its own; a chat model ends its answer itself, and may begin it with
     a sentence of its own. `schema` is the JSON schema of the answer, for chat models that can be held to one; empty
-    where the answer is one text. `form` and `template` are the prompt's: a continuation begins in the middle of what
-    its prompt ends with, and goes on in its words.
+    where the answer is one text. `tokens` is what an answer needs as a rule; 0 where any teacher gives enough. `form`
+    and `template` are the prompt's: a continuation begins in the middle of what its prompt ends with, and goes on in
+    its words.
     """
 
     seeds: tuple[Example, ...]
@@ -55,6 +69,7 @@ class Plan:
     schema: Mapping[str, Any] = field(default_factory=dict)
     form: Form = "chat"
     template: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
