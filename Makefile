@@ -46,7 +46,7 @@ test-pieces: setup ## Runs two replicas of every service as processes, with TLS,
 cluster-test: setup ## Installs the charts on a real Kubernetes of this machine and uses, hurts and upgrades them; LONG=1 hurts longer.
 	tests/cluster/run $(PYTEST)
 
-bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 20 minutes).
+bench: setup ## Measures what our own part costs, in turns with what one would have without it (about 40 minutes).
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.memory
 

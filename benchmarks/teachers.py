@@ -19,9 +19,9 @@ from benchmarks.comparison import Comparison, Sample, Side, Stopwatch
 SEEDS = Path(__file__).parents[1] / "examples" / "support" / "seeds.jsonl"
 MODEL = "smollm2-135m-instruct"
 ANSWERS = int(os.environ.get("BENCH_ANSWERS", "64"))
-BATCHES = (16, 32, 64)
+BATCHES = (16, 64)
 NEW_TOKENS = 32
-LONGEST = 96
+LONGEST = 64
 GREEDY = {"temperature": 0.0}
 SAMPLED = {"temperature": 0.8, "top_p": 0.95}
 

@@ -20,6 +20,7 @@ FIELDS = {
     "text": ("instruction", "question", "prompt", "task", "input", "problem"),
     "answer": ("response", "answer", "output", "solution"),
 }
+PAIR_TOKENS = 320
 TAIL = re.compile(
     r"\n[ \t]*\n(?:(?:please )?(?:let me know|feel free)|i hope (?:this|that|it)|is there anything|note:)[^\n]*$", re.I
 )
@@ -107,7 +108,7 @@ class Rewrite:
         # A continuation has no end of its own; where the seed has paragraphs, a blank line is none either.
         stop = ("\n\n",) if config.changes in ("input", "label") and "\n\n" not in seed.text else ()
         schema = record_schema("instruction", "response") if config.changes == "both" else {}
-        return Plan((seed,), variables, stop, schema=schema)
+        return Plan((seed,), variables, stop, schema=schema, tokens=PAIR_TOKENS if schema else 0)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: RewriteConfig, cut: bool) -> Drafts:
         """Reads the whole answer as one text, or a new input with its answer."""
