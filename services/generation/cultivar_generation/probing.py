@@ -22,7 +22,7 @@ WORDS = 24
 LIST = "Name three fruits as a numbered list of three lines: 1. 2. 3. Write nothing else."
 LINES = 96
 GOES_ON = "One, two, three, four,"
-SCHEMA = list_schema({"type": "string"})
+SCHEMA = list_schema({"type": "string"}, 3)
 PROSE = Sampling(temperature=0.7, max_tokens=64)
 # Marks of turns in the templates of common model families; where an answer holds one, the server applies another's.
 MARKS = re.compile(

@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+from cultivar_generation.strategies import STRATEGIES
 from cultivar_generation.strategies.answer import Answer, AnswerConfig
 from cultivar_generation.strategies.code import Code, CodeConfig
 from cultivar_generation.strategies.dialogue import Dialogue, DialogueConfig, read_turns
@@ -100,6 +101,19 @@ def test_a_label_in_an_answer_that_was_cut_counts_only_in_a_whole_line() -> None
     assert [draft.answer for draft in answered("refund\nThe text sa", SORTED, cut=True).good] == ["refund"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "params", "count"),
+    [("expand", {"per_call": 5}, 5), ("documents", {"per_call": 2}, 2), ("dialogue", {"exchanges": 4}, 3)],
+)
+def test_a_list_that_a_teacher_is_held_to_is_as_long_as_was_asked_for(
+    strategy: str, params: dict[str, int], count: int
+) -> None:
+    config = STRATEGIES[strategy].Config.model_validate(params)
+    plan = STRATEGIES[strategy].plan(0, Pool([TREE]), FREE, config, Random(0))
+    items = plan.schema["properties"]["items"]
+    assert (items["minItems"], items["maxItems"]) == (count, count)
+
+
 def test_a_teacher_that_takes_schemas_is_asked_for_one_of_the_labels() -> None:
     plan = Answer().plan(0, Pool([TREE]), SORTED, AnswerConfig(), Random(0))
     assert plan.schema["properties"] == {"label": {"type": "string", "enum": list(SORTED.labels)}}
@@ -125,6 +139,7 @@ def test_a_conversation_that_is_written_out_is_read_as_it_was(said: list[str]) -
         "**User:** And a flower?\n**Assistant:** A rose.",
         "Human: Name a tree.\nAI: An oak.\nHuman: And a flower?\nAI: A rose.",
         '[{"role": "user", "content": "And a flower?"}, {"role": "assistant", "content": "A rose."}]',
+        '{"items": [{"user": "And a flower?", "assistant": "A rose."}]}',
     ],
 )
 def test_a_pair_becomes_a_conversation_of_several_turns(answer: str) -> None:

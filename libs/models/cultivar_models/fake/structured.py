@@ -26,7 +26,8 @@ def _value(schema: Mapping[str, Any], prompt: str, chance: random.Random) -> Any
             return _program(chance)
         return {name: _value(field, prompt, chance) for name, field in fields.items()}
     if kind == "array":
-        return [_value(schema.get("items", {}), prompt, chance) for _ in range(asked_for(prompt))]
+        count = max(schema.get("minItems", 0), min(asked_for(prompt), schema.get("maxItems", 64)))
+        return [_value(schema.get("items", {}), prompt, chance) for _ in range(count)]
     if kind in ("integer", "number"):
         return chance.randint(1, 5)
     return True if kind == "boolean" else sentence(prompt, chance)

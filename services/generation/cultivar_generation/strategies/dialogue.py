@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cultivar_generation.strategies.pool import Pool
 from cultivar_generation.strategies.protocol import Draft, Drafts, Plan, StrategyConfig
-from cultivar_generation.strategies.reading import list_schema, read_json
+from cultivar_generation.strategies.reading import list_schema, read_json, record_schema
 
 USER = ("user", "human", "customer", "person", "client", "student", "you")
 ASSISTANT = ("assistant", "ai", "bot", "agent", "model", "support")
@@ -18,14 +18,7 @@ TURN = re.compile(
     rf"^[ \t]*[*_#]*({'|'.join((*USER, *ASSISTANT))})[*_]*[ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE
 )
 EXCHANGE_TOKENS = 160
-SCHEMA = list_schema(
-    {
-        "type": "object",
-        "properties": {"role": {"type": "string", "enum": ["user", "assistant"]}, "content": {"type": "string"}},
-        "required": ["role", "content"],
-        "additionalProperties": False,
-    }
-)
+EXCHANGE = record_schema("user", "assistant")
 
 
 class DialogueConfig(StrategyConfig):
@@ -61,8 +54,9 @@ class Dialogue:
         seed = seeds[number % len(seeds)]
         turns = [{"role": message.role, "content": message.content} for message in seed.messages]
         own = sum(message.role == "assistant" for message in seed.messages)
-        variables = {"turns": turns, "exchanges": max(1, config.exchanges - own), "task": task}
-        return Plan((seed,), variables, schema=SCHEMA, tokens=EXCHANGE_TOKENS * config.exchanges)
+        more = max(1, config.exchanges - own)
+        variables, schema = {"turns": turns, "exchanges": more, "task": task}, list_schema(EXCHANGE, more)
+        return Plan((seed,), variables, schema=schema, tokens=EXCHANGE_TOKENS * more)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DialogueConfig, cut: bool) -> Drafts:
         """Reads turns that take turns, from the user's to the assistant's; a last question without its answer goes."""
@@ -84,12 +78,18 @@ class Dialogue:
 
 
 def read_turns(answer: str) -> list[Message]:
-    """Reads the turns of a conversation: a list of role and content in JSON, or lines that begin `User:` and so on."""
+    """Reads the turns of a conversation: a list in JSON, or lines that begin `User:` and so on.
+
+    The list is of turns, each with role and content, or of exchanges, each with what the user and the assistant say.
+    """
     value = read_json(answer)
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
-    if isinstance(value, list) and value and all(isinstance(turn, dict) and "role" in turn for turn in value):
-        said = [(str(turn["role"]), str(turn.get("content", ""))) for turn in value]
+    listed = value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else []
+    if listed and all("role" in turn for turn in listed):
+        said = [(str(turn["role"]), str(turn.get("content", ""))) for turn in listed]
+    elif listed and all(turn.keys() <= {"user", "assistant"} for turn in listed):
+        said = [(role, str(text)) for turn in listed for role, text in turn.items()]
     else:
         marks = list(TURN.finditer(answer))
         ends = [*(mark.start() for mark in marks[1:]), len(answer)][: len(marks)]

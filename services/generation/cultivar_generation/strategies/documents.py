@@ -21,7 +21,7 @@ NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 NAME = re.compile(r"\b(?!I\b)[A-ZÀ-ÖØ-Þ]\w*")
 FIELDS = {"question": ("question", "q"), "answer": ("answer", "a", "response")}
 PAIR_TOKENS = 128
-SCHEMA = list_schema(record_schema(*FIELDS))
+PAIR = record_schema(*FIELDS)
 
 
 class DocumentsConfig(StrategyConfig):
@@ -66,7 +66,7 @@ class Documents:
         """Plans the questions of the next passage, round and round."""
         seed = seeds[number % len(seeds)]
         variables = {"passage": seed.text, "count": config.per_call, "task": task}
-        return Plan((seed,), variables, schema=SCHEMA, tokens=PAIR_TOKENS * config.per_call)
+        return Plan((seed,), variables, schema=list_schema(PAIR, config.per_call), tokens=PAIR_TOKENS * config.per_call)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: DocumentsConfig, cut: bool) -> Drafts:
         """Reads pairs of question and answer, up to the number asked for."""

@@ -113,9 +113,9 @@ class Expand:
         # The list ends before the first item that was not asked for, so that no token is paid for it.
         last = f"\n{len(shown) + 1 + config.per_call}."
         stop = ("\n\n", last) if lines and not entities else (last,) if lines else (f"{last} Instruction:",)
-        schema = list_schema({"type": "string"} if lines else record_schema("instruction", "response"))
+        item = {"type": "string"} if lines else record_schema("instruction", "response")
         tokens = 0 if lines else PAIR_TOKENS * config.per_call
-        return Plan(shown, variables, stop, schema=schema, tokens=tokens)
+        return Plan(shown, variables, stop, schema=list_schema(item, config.per_call), tokens=tokens)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues or is, up to the number asked for."""

@@ -38,9 +38,12 @@ def record_schema(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": texts, "required": list(names), "additionalProperties": False}
 
 
-def list_schema(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the JSON schema of an object with one list, `items`: strict servers take no list at the top."""
-    lists = {ITEMS: {"type": "array", "items": dict(item)}}
+def list_schema(item: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Returns the JSON schema of an object with one list, `items`, of some length: strict servers take no list alone.
+
+    A small model that is held to a list of any length goes on with it until its greatest length.
+    """
+    lists = {ITEMS: {"type": "array", "items": dict(item), "minItems": count, "maxItems": count}}
     return {"type": "object", "properties": lists, "required": [ITEMS], "additionalProperties": False}
 
 
