@@ -15,7 +15,7 @@ from cultivar_generation.coverage import keys_of, picked, shortage
 from cultivar_generation.errors import PromptChanged, TemplateInvalid
 from cultivar_generation.freezing import FrozenTeacher
 from cultivar_generation.prompts import Prompt
-from cultivar_generation.quotas import Scope, Turn, drawn, shares_of, turns_of, wanted_of
+from cultivar_generation.quotas import Scope, Turn, drawn, shares_of, told, turns_labels, turns_of, wanted_of
 from cultivar_generation.strategies import STRATEGIES, Draft, Plan, Pool
 from cultivar_generation.strategies.protocol import StrategyConfig
 
@@ -177,6 +177,19 @@ class Calls:
         """Returns how many calls there are from a number up to another."""
         parts = [(0, sum(self._sizes)), *((first, len(picks)) for first, picks in self._rounds)]
         return sum(max(0, min(end, first + size) - max(start, first)) for first, size in parts)
+
+    def unseen(self) -> dict[str, list[int]]:
+        """Returns the coverage of labels without a seed and without a guideline, of which nothing is asked.
+
+        They stand in it so that whoever reads it sees that they are missing.
+        """
+        labels = [label for label in self._spec.task.labels if not self._seeds.of(label)]
+        return {
+            f"{place}\nlabel\n{label}": [0, 0]
+            for place, (_, _, strategy, config) in enumerate(self._uses)
+            for label in labels
+            if "label" in strategy.names and not (strategy.takes_inputs or turns_labels(config) or told(config, label))
+        }
 
     def refill(self, coverage: Mapping[str, Sequence[int]], first: int) -> int:
         """Adds calls, numbered from `first`, for what is short of the uses that refill; returns how many.

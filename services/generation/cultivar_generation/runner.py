@@ -195,7 +195,7 @@ class GenerationWork:
             counts = hold.progress.get("counts", {})
             ended = sum(counts.get(state, 0) for state in ENDED)
             attempt = Attempt(hold, answers, teaching, purse, ended)
-            attempt.coverage, attempt.rounds = hold.cursor.get("coverage", {}), rounds
+            attempt.coverage, attempt.rounds = {**calls.unseen(), **hold.cursor.get("coverage", {})}, rounds
             attempt.unmade = [(place, within) for place, within in hold.cursor.get("unmade", [])]
             await attempt.repeat()
             await self._work_ranges(attempt)

@@ -277,6 +277,18 @@ async def test_quotas_are_asked_for_and_refilled_and_the_coverage_says_what_they
     assert run.run.progress.counts["answered"] + run.run.progress.counts["failed"] > 40
 
 
+async def test_a_label_that_nothing_is_asked_of_stands_in_the_coverage(start: Start, teacher: FakeTeacher) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    guided = encode_struct({"guidelines": {"other": "What belongs to none of the others."}})
+    uses = [pb.StrategyUse(strategy="expand", count=4), pb.StrategyUse(strategy="expand", count=24, params=guided)]
+    asked = plan(seeds_name, *uses)
+    asked.task.labels.append("other")
+    run = await finish(stub, await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=asked)))
+    assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
+    told = {(part.use, part.value): part.asked for part in run.coverage if part.dimension == "label"}
+    assert told[0, "other"] == 0 and told[1, "other"] > 0
+
+
 async def test_a_seed_that_no_prompt_can_show_is_one_failed_call_with_its_cause(
     start: Start, teacher: FakeTeacher
 ) -> None:

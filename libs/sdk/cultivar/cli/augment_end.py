@@ -42,7 +42,11 @@ def short(made: pb.GenerationRun) -> list[str]:
         if lacks > 0
     ]
     more = [f"  and {len(lines) - MOST_SHORT:,} more"] if len(lines) > MOST_SHORT else []
-    return ["made of what was asked for:", *lines[:MOST_SHORT], *more] if lines else []
+    unseen = [f"  {one.value}" for one in made.coverage if one.dimension == "label" and not one.asked and not one.made]
+    return [
+        *(["made of what was asked for:", *lines[:MOST_SHORT], *more] if lines else []),
+        *(["labels without a seed, and without a guideline, got nothing:", *unseen[:MOST_SHORT]] if unseen else []),
+    ]
 
 
 def rejected(kept: filtering_pb2.FilterRun) -> list[str]:
