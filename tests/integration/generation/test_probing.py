@@ -203,6 +203,9 @@ async def test_the_command_registers_says_what_is_wrong_and_lists(start: Start, 
     assert "small is registered: poor" in said and "- it does not keep to a numbered list" in said
     assert "tokens a second" in said
     await typed("register", "azure", *OPTIONS)
+    shown = await typed("show", "azure")
+    assert 'headers: {"api-key": "env:AZURE_API_KEY"}' in shown and "temperature: 0.8" in shown
+    assert "azure is registered: not asked" in shown
     await typed("register", "later", "--model", "m", "--url", "http://127.0.0.1:9/v1", "--no-probe")
     rows = [line.split() for line in (await typed("list")).splitlines()[1:]]
     assert [row[0] for row in rows] == ["azure", "later", "local", "small"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,29 @@ def list_teachers(project: Project = "default") -> None:
             name = teacher.name.rpartition("/")[2]
             table.add_row(name, teacher.model, where, WORDS[teacher.probe.state], speed)
     Console().print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The teacher's name.")],
+    project: Project = "default",
+) -> None:
+    """Shows all of a teacher: where it is served, how it is sampled, prices, licence, and what is wrong with it."""
+    with connected(project) as client:
+        teacher = client.generation.GetTeacher(pb.GetTeacherRequest(name=client.name("teachers", name)))
+    for field, value in MessageToDict(teacher, preserving_proto_field_name=True).items():
+        if field not in ("name", "probe"):
+            typer.echo(f"{field}: {value if isinstance(value, str | int | float) else json.dumps(value)}")
+    tell_probe(name, teacher.probe)
+
+
+def tell_probe(name: str, found: pb.TeacherProbe) -> None:
+    """Says what a teacher was found to be when it was registered."""
+    typer.echo(f"{name} is registered: {WORDS[found.state]}")
+    for problem in found.problems:
+        typer.echo(f"- {problem}")
+    if found.tokens_per_second:
+        typer.echo(f"{found.latency_seconds:.2f} s for a short answer, {found.tokens_per_second:,.0f} tokens a second")
 
 
 @app.command()
@@ -81,12 +105,7 @@ def register(
     given = teacher_of(context.params)
     with connected(project) as client:
         request = pb.RegisterTeacherRequest(parent=client.parent, teacher_id=name, teacher=given, skip_probe=not probe)
-        found = client.generation.RegisterTeacher(request).probe
-    typer.echo(f"{name} is registered: {WORDS[found.state]}")
-    for problem in found.problems:
-        typer.echo(f"- {problem}")
-    if found.tokens_per_second:
-        typer.echo(f"{found.latency_seconds:.2f} s for a short answer, {found.tokens_per_second:,.0f} tokens a second")
+        tell_probe(name, client.generation.RegisterTeacher(request).probe)
 
 
 def teacher_of(options: Mapping[str, Any]) -> pb.Teacher:
