@@ -34,7 +34,7 @@ from cultivar_generation.strategies.reading import (
 # No number with a fraction is the mark of an item, nor a dash before a word.
 ITEM = re.compile(r"^\s*(?:[*_]*\d{1,3}[.):](?!\d)[*_]*|[-*•](?=\s|$))\s*")
 POLITE = re.compile(r"^\W*(?:sure|certainly|of course|absolutely|okay|here(?:['’]s| is| are))\b", re.IGNORECASE)
-PAIR_TOKENS = 160
+LINE_TOKENS, PAIR_TOKENS = 64, 160
 FIELDS = {"text": ("instruction", "task", "question", "input"), "answer": ("response", "answer", "output")}
 NO_ITEM = "the answer holds no whole item"
 
@@ -114,7 +114,7 @@ class Expand:
         last = f"\n{len(shown) + 1 + config.per_call}."
         stop = ("\n\n", last) if lines and not entities else (last,) if lines else (f"{last} Instruction:",)
         item = {"type": "string"} if lines else record_schema("instruction", "response")
-        tokens = 0 if lines else PAIR_TOKENS * config.per_call
+        tokens = (LINE_TOKENS if lines else PAIR_TOKENS) * config.per_call
         return Plan(shown, variables, stop, schema=list_schema(item, config.per_call), tokens=tokens)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
