@@ -22,7 +22,7 @@ from cultivar_service.struct_codec import encode_struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.conftest import Start
-from tests.integration.generation.test_faulty_teachers import MANY, ZEBRA, rows_of, with_one_zebra
+from tests.faults.test_faulty_teachers import MANY, ZEBRA, rows_of, with_one_zebra
 from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation, spec
 
 CALLS = 700
