@@ -77,12 +77,14 @@ def test_a_database_that_was_never_migrated_asks_for_it(given: dict[str, str], d
 
 def test_an_older_schema_is_named_with_what_to_do(given: dict[str, str], migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as connection:
-        connection.execute("DELETE FROM filtering.shared_revision")
+        (newest,) = connection.execute("DELETE FROM filtering.shared_revision RETURNING version_num").fetchone() or (
+            "",
+        )
         try:
             said = refused(given)
         finally:
-            connection.execute("INSERT INTO filtering.shared_revision VALUES ('0001')")
-    assert "the schema filtering is at revision none of shared_revision, and this program needs 0001" in said
+            connection.execute("INSERT INTO filtering.shared_revision VALUES (%s)", [newest])
+    assert f"the schema filtering is at revision none of shared_revision, and this program needs {newest}" in said
 
 
 def test_a_store_without_the_bucket_is_named(given: dict[str, str]) -> None:
@@ -100,6 +102,7 @@ async def test_a_service_runs_on_a_schema_that_is_newer_than_it(
     given: dict[str, str], migrated: str, tmp_path: Path
 ) -> None:
     with psycopg.connect(migrated, autocommit=True) as connection:
+        (newest,) = connection.execute("SELECT version_num FROM filtering.shared_revision").fetchone() or ("",)
         connection.execute("UPDATE filtering.shared_revision SET version_num = '0009'")
         try:
             service = Replica(SERVICE, tmp_path / "own", given)
@@ -107,7 +110,7 @@ async def test_a_service_runs_on_a_schema_that_is_newer_than_it(
             await service.until_ready((tmp_path / "ca.pem").read_bytes())
             assert await service.stop() == 0
         finally:
-            connection.execute("UPDATE filtering.shared_revision SET version_num = '0001'")
+            connection.execute("UPDATE filtering.shared_revision SET version_num = %s", [newest])
 
 
 async def test_a_certificate_that_was_renewed_is_served_without_a_restart(
