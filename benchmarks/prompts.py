@@ -4,6 +4,7 @@
 """
 
 import argparse
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,24 @@ def main() -> None:
     """Runs every shipped prompt and writes the page."""
     parser = argparse.ArgumentParser(description="Measures the shipped prompts and writes docs/prompts.md.")
     parser.add_argument("--teacher", default="local", help="the teacher, as it was registered")
+    parser.add_argument("--prompt", help="one prompt alone, whose section is put in place of that of before")
     options = parser.parse_args()
     with Client() as client:
         seeds = {name: imported(client, name) for name in ("label", "instruction", "entities", "code", "passages")}
         teacher = client.generation.GetTeacher(pb.GetTeacherRequest(name=client.name("teachers", options.teacher)))
         prompts = client.generation.ListPrompts(pb.ListPromptsRequest(parent=client.parent)).prompts
-        sections = [section(client, prompt, seeds[seeds_of(prompt)], teacher) for prompt in prompts]
-    PAGE.write_text(head(teacher) + "\n".join(sections))
+        sections = written() if options.prompt else {}
+        for prompt in prompts:
+            name = prompt.name.rpartition("/")[2]
+            if options.prompt in (None, name):
+                sections[name] = section(client, prompt, seeds[seeds_of(prompt)], teacher)
+    PAGE.write_text(head(teacher) + "\n".join(sections.values()))
+
+
+def written() -> dict[str, str]:
+    """Returns the sections that the page has, by the names of their prompts."""
+    parts = re.split(r"^## (\S+)\n", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    return {name: f"## {name}\n{text.rstrip()}\n" for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def imported(client: Client, name: str) -> Seeds:

@@ -114,8 +114,10 @@ class Expand:
         last = f"\n{len(shown) + 1 + config.per_call}."
         stop = ("\n\n", last) if lines and not entities else (last,) if lines else (f"{last} Instruction:",)
         item = {"type": "string"} if lines else record_schema("instruction", "response")
+        # Within JSON small models leave out the marks of entities.
+        schema = {} if entities else list_schema(item, config.per_call)
         tokens = (LINE_TOKENS if lines else PAIR_TOKENS) * config.per_call
-        return Plan(shown, variables, stop, schema=list_schema(item, config.per_call), tokens=tokens)
+        return Plan(shown, variables, stop, schema=schema, tokens=tokens)
 
     def read(self, answer: str, plan: Plan, task: TaskSpec, config: ExpandConfig, cut: bool) -> Drafts:
         """Reads the items of the list that the answer continues or is, up to the number asked for."""
