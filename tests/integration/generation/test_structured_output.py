@@ -8,7 +8,8 @@ from cultivar.run.v1 import run_pb2
 from cultivar_models.fake import FakeSettings, FakeTeacher
 
 from tests.conftest import Start
-from tests.integration.generation.test_generation_runs import PARENT, candidates, finish, open_generation, spec
+from tests.integration.generation.test_generation_runs import PARENT, open_generation
+from tests.integration.generation.test_programs import TASKS, example, run_of, use
 
 CALLS = 20
 
@@ -24,12 +25,10 @@ async def register(stub: Any, teacher: FakeTeacher, probe: bool = True, **given:
     return made
 
 
-async def make(stub: Any, seeds_name: str, prompt: str = "by-label", **params: Any) -> pb.GenerationRun:
-    """Makes a run of lists and follows it to its end."""
-    use = pb.StrategyUse(strategy="expand", count=2 * CALLS, prompt=f"{PARENT}/prompts/{prompt}")
-    use.params.update({"per_call": 2, **params})
-    request = pb.CreateGenerationRunRequest(parent=PARENT, spec=spec(seeds_name, use))
-    return await finish(stub, await stub.CreateGenerationRun(request))
+async def make(host: Any, stub: Any, prompt: str = "pairs") -> tuple[pb.GenerationRun, list[Any]]:
+    """Makes a run of lists of pairs and follows it to its end; returns it with its candidates."""
+    seeds = [example(text, answer) for text, answer in TASKS.items()]
+    return await run_of(host, stub, seeds, [use("expand", 2 * CALLS, prompt, per_call=2)])
 
 
 @pytest.mark.parametrize(("can", "found"), [("follow", True), ("ignore", False), ("refuse", False)])
@@ -47,13 +46,12 @@ async def test_the_probe_finds_out_whether_a_teacher_follows_a_schema(
 async def test_a_teacher_that_follows_schemas_is_asked_for_them_and_its_json_becomes_candidates(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    host, stub, seeds_name = await open_generation(start, teacher)
+    host, stub, _ = await open_generation(start, teacher)
     await register(stub, teacher)
-    run = await make(stub, seeds_name)
+    run, made = await make(host, stub)
     counts = run.run.progress.counts
     assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
     assert counts["answered"] == CALLS == teacher.stats.calls and "schemas_refused" not in counts
-    made = await candidates(host, run)
     assert made and counts["malformed"] == 0
     assert not any(mark in example.text for example in made for mark in '{}[]"')
     preview = await stub.Preview(pb.PreviewRequest(parent=PARENT, spec=run.spec))
@@ -63,10 +61,10 @@ async def test_a_teacher_that_follows_schemas_is_asked_for_them_and_its_json_bec
 async def test_a_teacher_that_refuses_schemas_in_a_run_is_asked_without_and_no_call_is_lost(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    _, stub, seeds_name = await open_generation(start, teacher)
+    host, stub, _ = await open_generation(start, teacher)
     teacher.settings = FakeSettings(structured_output="refuse")
     await register(stub, teacher, probe=False, structured_output=pb.STRUCTURED_OUTPUT_ALWAYS)
-    run = await make(stub, seeds_name)
+    run, _ = await make(host, stub)
     counts = run.run.progress.counts
     assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
     assert (counts["answered"], counts["failed"]) == (CALLS, 0)
@@ -78,14 +76,14 @@ async def test_a_teacher_that_refuses_schemas_in_a_run_is_asked_without_and_no_c
 async def test_a_continuation_goes_out_as_a_chat_where_a_server_serves_nothing_else(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    host, stub, seeds_name = await open_generation(start, teacher)
+    host, stub, _ = await open_generation(start, teacher)
     teacher.settings = FakeSettings(completions=False, structured_output="ignore")
     for probed in (True, False):
         await register(stub, teacher, probe=probed)
         teacher.stats.clear()
-        run = await make(stub, seeds_name, "continue")
+        run, made = await make(host, stub, "continue")
         assert run.run.state == run_pb2.RUN_STATE_SUCCEEDED, run.run.error
-        assert run.run.progress.counts["answered"] == CALLS and await candidates(host, run)
+        assert run.run.progress.counts["answered"] == CALLS and made
         # Unprobed, it is found out by those calls that were under way when the first was refused.
         assert (teacher.stats.outcomes["refused"] > 0) is not probed
         assert teacher.stats.outcomes["answered"] == CALLS
@@ -94,9 +92,9 @@ async def test_a_continuation_goes_out_as_a_chat_where_a_server_serves_nothing_e
 async def test_a_schema_that_is_refused_without_its_name_is_found_out_by_the_answer_without_it(
     start: Start, teacher: FakeTeacher
 ) -> None:
-    _, stub, seeds_name = await open_generation(start, teacher)
+    host, stub, _ = await open_generation(start, teacher)
     teacher.settings = FakeSettings(structured_output="reject")
     await register(stub, teacher, probe=False, structured_output=pb.STRUCTURED_OUTPUT_ALWAYS)
-    run = await make(stub, seeds_name)
+    run, _ = await make(host, stub)
     assert (run.run.progress.counts["answered"], run.run.progress.counts["failed"]) == (CALLS, 0)
     assert run.run.progress.counts["schemas_refused"] >= 1

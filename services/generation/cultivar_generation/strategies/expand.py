@@ -113,9 +113,8 @@ class Expand:
         # The list ends before the first item that was not asked for, so that no token is paid for it.
         last = f"\n{len(shown) + 1 + config.per_call}."
         stop = ("\n\n", last) if lines and not entities else (last,) if lines else (f"{last} Instruction:",)
-        item = {"type": "string"} if lines else record_schema("instruction", "response")
-        # Within JSON small models leave out the marks of entities.
-        schema = {} if entities else list_schema(item, config.per_call)
+        # Lines are read as they come: small models write them worse within JSON, and no model needs it for a list.
+        schema = {} if lines else list_schema(record_schema("instruction", "response"), config.per_call)
         tokens = (LINE_TOKENS if lines else PAIR_TOKENS) * config.per_call
         return Plan(shown, variables, stop, schema=schema, tokens=tokens)
 
