@@ -115,11 +115,12 @@ def test_a_prompt_that_can_be_used_with_some_seeds_is_taken(prompt: Prompt) -> N
     assert check_prompt(prompt) is prompt
 
 
-def sorting(template: str, params: dict[str, object], strategy: str = "") -> None:
-    """Checks a use of rewrite with a template for a task of two labels."""
+def sorting(template: str, params: dict[str, object], strategy: str = "") -> Prompt:
+    """Checks a use of rewrite with a template for a task of two labels; returns its prompt."""
     config = config_of(STRATEGIES["rewrite"], params, "spec.strategies[1].params")
     prompt = Prompt("p", 1, "chat", template, "", strategy, params if strategy else {})
     check_use(prompt, STRATEGIES["rewrite"], config, TASK, "spec.strategies[1]")
+    return prompt
 
 
 @pytest.mark.parametrize(
@@ -143,8 +144,9 @@ def test_a_use_is_tried_with_its_own_task_axes_and_check(
 
 
 def test_a_use_whose_template_asks_before_it_names_is_taken() -> None:
-    sorting("{% if passage is defined %}{{ passage }}{% else %}{{ text }}{{ {'a': 1, 'b': 2}[label] }}{% endif %}", {})
-    sorting("{{ {'x': 1, 'y': 2}[axes.tone] }}", {"axes": {"tone": ["x", "y"]}})
+    asking = "{% if passage is defined %}{{ passage }}{% else %}{{ text }}{{ {'a': 1, 'b': 2}[label] }}{% endif %}"
+    assert sorting(asking, {}).template == asking
+    assert sorting("{{ {'x': 1, 'y': 2}[axes.tone] }}", {"axes": {"tone": ["x", "y"]}}).version == 1
 
 
 def test_a_prompt_of_no_strategy_may_name_what_any_gives() -> None:

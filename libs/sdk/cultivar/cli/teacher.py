@@ -93,10 +93,7 @@ def register(
     requests_per_minute: Annotated[float, typer.Option(min=0, help="Requests in a minute at most; 0: any.")] = 0.0,
     licence: Annotated[str, typer.Option(help="What its answers may be used for, such as Apache-2.0.")] = "",
     structured_output: Annotated[
-        str,
-        typer.Option(
-            help="Whether to ask for answers in JSON of a schema: auto (if it does so when probed), never, always."
-        ),
+        str, typer.Option(help="Whether to ask for JSON of a schema: auto (if it does so when probed), never, always.")
     ] = "auto",
     probe: Annotated[bool, typer.Option(help="Whether to ask it some ten short questions first.")] = True,
     project: Project = "default",
