@@ -1,6 +1,7 @@
 """code: several seeds in, a new problem with its solution and tests out; nothing is run here.
 
-What a solution does is for a filter that runs it: this program makes sure that there is Python to run.
+This program makes sure that there is Python that could be run, with tests that reach an assert; whether a solution is
+right, nobody has tried.
 """
 
 import ast
