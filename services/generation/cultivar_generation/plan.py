@@ -274,8 +274,8 @@ class Calls:
 
 def limited(config: StrategyConfig, most: int) -> StrategyConfig:
     """Returns the parameters of a call that asks for fewer candidates than the others."""
-    per_call = getattr(config, "per_call", most)
-    return config.model_copy(update={"per_call": most}) if most < per_call else config
+    asked = "per_call" in type(config).model_fields and config.per_call  # type: ignore[attr-defined]
+    return config.model_copy(update={"per_call": most}) if asked and most < asked else config
 
 
 def unchanged(prompts: Sequence[Prompt], spec: RunSpec) -> Sequence[Prompt]:

@@ -35,6 +35,7 @@ RANGE_CALLS = 256
 # A range waits for its slowest call, which a teacher may send away for a minute: the others must not wait for it.
 OPEN_RANGES = 32
 READY_SECONDS = 10.0
+PLANNING_SECONDS = 0.005
 CANDIDATES, CALLS, KEPT = "candidates", "calls", "kept"
 ENDED = ("answered", "failed")
 
@@ -125,11 +126,16 @@ class Range:
 
     async def _make(self, attempt: Attempt, start: int) -> None:
         attempt.answers.of_part(self.number)
-        # Off the loop: to render 256 prompts may take most of a second.
-        calls = await asyncio.to_thread(list, attempt.teaching.calls.range(start, start + RANGE_CALLS))
+        clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as group:
-            for call in calls:
+            since = clock()
+            for call in attempt.teaching.calls.range(start, start + RANGE_CALLS):
                 group.create_task(self._make_call(attempt, call))
+                # To render 256 prompts may take most of a second, which others must not wait for. Not in a thread: it
+                # would take the interpreter from the calls under way again and again.
+                if clock() - since > PLANNING_SECONDS:
+                    await asyncio.sleep(0)
+                    since = clock()
 
     async def _make_call(self, attempt: Attempt, call: Call) -> None:
         attempt.answers.of_call(call.id)
