@@ -186,14 +186,20 @@ def state() -> str:
     """Returns what somebody would look at who wonders why a release does not become ready."""
     looks = (("get", "pods", "--output", "wide"), ("get", "events", "--sort-by", ".lastTimestamp"))
     said = [kubectl(*look)[-4000:] for look in looks]
-    for pod in objects("pods"):
-        if moment(pod, "Ready") is None:
-            name = pod["metadata"]["name"]
-            logs = subprocess.run(
-                ["kubectl", "--namespace", NAMESPACE, "logs", name, "--tail", "15"],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            said.append(f"{name}: {logs.stdout}{logs.stderr}")
+    waiting = [pod for pod in objects("pods") if moment(pod, "Ready") is None]
+    return "\n".join([*said, logs(waiting)])
+
+
+def logs(pods: Sequence[Object] | None = None) -> str:
+    """Returns the last lines that pods printed, all of them where none are named."""
+    said = []
+    for pod in objects("pods") if pods is None else pods:
+        name = pod["metadata"]["name"]
+        printed = subprocess.run(
+            ["kubectl", "--namespace", NAMESPACE, "logs", name, "--tail", "15"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said.append(f"{name}: {printed.stdout}{printed.stderr}")
     return "\n".join(said)
 
 

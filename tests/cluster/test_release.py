@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import grpc
 import pytest
 import trustme
 import yaml
@@ -30,6 +31,7 @@ from tests.cluster.cluster import (
     helm,
     holds,
     kubectl,
+    logs,
     moment,
     objects,
     ready_pods,
@@ -42,6 +44,7 @@ from tests.programs import program
 
 pytestmark = pytest.mark.timeout(900)
 MOST_BYTES = {"idle": 1536 << 20, "image": 450_000_000}
+MOST_SECONDS = 240
 LONG = bool(os.environ.get("LONG"))
 
 
@@ -155,11 +158,20 @@ def hurt(release: Release, folder: Path, name: str, services: list[str]) -> list
         if not campaigns or not is_running(release, campaigns[-1]):
             campaigns.append(start_campaign(release, folder, f"{name}-{len(campaigns)}", 120))
         replace(service)
-    with release.client() as client:
-        watched = [client.campaigns.WatchCampaign(campaigns_pb2.WatchCampaignRequest(name=name)) for name in campaigns]
-        ended = [wait(changes) for changes in watched]
+    ended = [followed(release, name) for name in campaigns]
     holds(release)
     return ended
+
+
+def followed(release: Release, name: str) -> campaigns_pb2.Campaign:
+    """Watches a campaign until it ends; fails with how far it came and what the services said where it does not."""
+    with release.client() as client:
+        try:
+            asked = campaigns_pb2.WatchCampaignRequest(name=name)
+            return wait(client.campaigns.WatchCampaign(asked, timeout=MOST_SECONDS))
+        except grpc.RpcError as error:
+            found = client.campaigns.GetCampaign(campaigns_pb2.GetCampaignRequest(name=name))
+            raise AssertionError(f"{error}\n{found}\n{logs()}") from error
 
 
 def test_campaigns_end_whole_though_each_pod_is_deleted_in_turn_while_one_runs(
