@@ -69,7 +69,7 @@ def helm(*arguments: str, seconds: float = 400) -> str:
 def upgrade(*arguments: str) -> str:
     """Upgrades the release to the chart as it is, with some values, and waits until it is ready."""
     values = ("--values", str(HELM / "trial" / "cultivar.yaml"), *IMAGE, *arguments)
-    return helm("upgrade", RELEASE, str(HELM / "cultivar"), *values, "--wait", "--timeout", "5m")
+    return helm("upgrade", RELEASE, str(HELM / "cultivar"), *values, "--wait", "--timeout", "4m")
 
 
 def secret(name: str) -> dict[str, str]:

@@ -194,35 +194,24 @@ class ModelClient:
         more: Callable[[], Mapping[str, Any]] | None,
         asked: int,
     ) -> tuple[Any, TokenUsage]:
-        if self.told is None:
-            return await self._counted(path, body, read, more, asked)
-        clock = asyncio.get_running_loop().time
-        begun = clock()
+        begun = asyncio.get_running_loop().time()
         try:
-            value, usage = await self._counted(path, body, read, more, asked)
+            value, usage = await self._transport.ask(path, body, read, more)
         except ModelError as error:
-            outcome = "refused" if isinstance(error, ModelRejected) else "failed"
-            self.told(outcome, error.usage, clock() - begun)
+            self._tell("refused" if isinstance(error, ModelRejected) else "failed", error.usage, begun)
             raise
-        self.told("answered", usage, clock() - begun)
+        if asked and not usage.prompt_tokens and not usage.completion_tokens:
+            # A budget must end even with a server that does not count.
+            said = sum(len(choice[0]) for choice in value)
+            guess = TokenUsage(-(-asked // _CHARACTERS_A_TOKEN), -(-said // _CHARACTERS_A_TOKEN), uncounted_calls=1)
+            self._guessed += guess
+            usage += guess
+        self._tell("answered", usage, begun)
         return value, usage
 
-    async def _counted(
-        self,
-        path: str,
-        body: dict[str, Any],
-        read: Callable[[dict[str, Any]], Any],
-        more: Callable[[], Mapping[str, Any]] | None,
-        asked: int,
-    ) -> tuple[Any, TokenUsage]:
-        value, usage = await self._transport.ask(path, body, read, more)
-        if not asked or usage.prompt_tokens or usage.completion_tokens:
-            return value, usage
-        # A budget must end even with a server that does not count.
-        said = sum(len(choice[0]) for choice in value)
-        guess = TokenUsage(-(-asked // _CHARACTERS_A_TOKEN), -(-said // _CHARACTERS_A_TOKEN), uncounted_calls=1)
-        self._guessed += guess
-        return value, usage + guess
+    def _tell(self, outcome: str, usage: TokenUsage, begun: float) -> None:
+        if self.told is not None:
+            self.told(outcome, usage, asyncio.get_running_loop().time() - begun)
 
 
 def _formed(schema: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any]:
