@@ -9,7 +9,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from cultivar_service.errors import Unavailable
@@ -37,11 +38,14 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """Opens a transaction that commits at the end; raises Unavailable where the database does not answer."""
+        """Opens a transaction that commits at the end; raises Unavailable where the database does not answer.
+
+        So it does where every connection is in use for half a minute.
+        """
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise Unavailable("the database does not answer; the call may be repeated once it does") from error
 
     async def migrate(self, *chains: Path) -> None:

@@ -93,8 +93,11 @@ class Engine:
         while True:
             try:
                 run = await self._take() if len(self._held) < self.slots else None
-            except Unavailable:
+            except Exception as error:
+                # Whatever it is: a process that takes no runs any more, and answers calls, lets them wait for ever.
                 run = None
+                if not isinstance(error, Unavailable):
+                    log.error("runs_untaken", exc_info=error)
             if run is None:
                 self._nudge.clear()
                 # Not wait_for: cancelled in the moment that the nudge comes, it goes on (CPython issue 86296).

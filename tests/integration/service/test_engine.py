@@ -74,6 +74,31 @@ async def test_two_engines_share_the_runs_and_no_step_is_done_twice(database: Da
     assert sorted(work.done) == sorted({(run.id, step) for run in made for step in range(STEPS)})
 
 
+async def test_an_engine_goes_on_taking_runs_though_it_could_not_for_a_reason_nobody_foresaw(
+    database: Database, runs: Runs
+) -> None:
+    run = await runs.create(SYSTEM, "default", "", {})
+    async with database.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE run RENAME TO elsewhere"))
+    only = engine(database, Counting())
+    only.start()
+    await asyncio.sleep(0.7)
+    async with database.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO run"))
+    assert (await finish(runs, run)).state == SUCCEEDED
+    await only.drain()
+
+
+async def test_a_database_whose_connections_are_all_in_use_is_one_that_does_not_answer(database: Database) -> None:
+    small = Database(database.engine.url.render_as_string(hide_password=False), database.schema, connections=1)
+    small.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    async with small.begin():
+        with pytest.raises(Unavailable, match="the database does not answer"):
+            async with small.begin():
+                raise AssertionError("there is but one connection")
+    await small.close()
+
+
 @pytest.mark.parametrize("moments", range(6))
 async def test_an_engine_ends_at_whatever_moment_after_a_nudge_it_is_drained(database: Database, moments: int) -> None:
     idle = engine(database, Counting())
