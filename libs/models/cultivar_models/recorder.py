@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from cultivar_models.encoding import to_json
 from cultivar_models.endpoint import TokenUsage
 
-_FORM = "cultivar/answer/1"
+_FORM = "cultivar/answer/2"
 
 
 class Recorder(Protocol):
@@ -44,13 +45,12 @@ def call_key(path: str, body: Mapping[str, Any], call: str) -> str:
 
     The server's address is left out, so that answers outlive a server that moves; the model's name is in the body.
     """
-    parts = json.dumps([_FORM, path, body, call], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(parts.encode()).hexdigest()
+    return hashlib.sha256(to_json([_FORM, path, body, call], sort_keys=True)).hexdigest()
 
 
 def to_record(value: Any, usage: TokenUsage) -> bytes:
     """Writes an answer's value (plain JSON) and its tokens as the bytes that a recorder keeps."""
-    return json.dumps([value, usage.prompt_tokens, usage.completion_tokens], separators=(",", ":")).encode()
+    return to_json([value, usage.prompt_tokens, usage.completion_tokens])
 
 
 def from_record(record: bytes) -> tuple[Any, TokenUsage]:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from cultivar_models.circuit import Circuit
 from cultivar_models.dialect import Dialect, of_schema
+from cultivar_models.encoding import to_json
 from cultivar_models.endpoint import Endpoint, TokenUsage
 from cultivar_models.errors import ModelAnswerInvalid, ModelRejected, ModelUnavailable, rejected
 from cultivar_models.pace import Pace
@@ -287,7 +288,7 @@ class Transport:
             left = tries.ends - asyncio.get_running_loop().time()
             timeout = aiohttp.ClientTimeout(total=max(0.001, min(self._timeout_s, left)))
             tries.usage += TokenUsage(calls=1)
-            status, headers, answer = await self._posted(path, json.dumps(spoken).encode(), timeout)
+            status, headers, answer = await self._posted(path, to_json(spoken), timeout)
             if status not in _NOT_UNDERSTOOD or not self.dialect.learn(spoken, answer):
                 return status, retry_after_of(headers), answer
             tries.usage += TokenUsage(failed_calls=1)

@@ -23,7 +23,7 @@ from cultivar_service.errors import CultivarError, StaleLease, Unavailable
 from cultivar_service.holds import Away, Hold, Settled, Wait
 from cultivar_service.logs import log
 from cultivar_service.metrics import RUNS, RUNS_HELD
-from cultivar_service.runs import AWAY, CANCELLED, CANCELLING, FAILED, RUNNING, SUCCEEDED, WAITING, Run
+from cultivar_service.runs import AWAY, CANCELLED, CANCELLING, FAILED, RUNNING, SUCCEEDED, WAITING, Run, wake
 from cultivar_service.translate import translate
 
 IDLE_SECONDS = 0.5
@@ -154,6 +154,7 @@ class Engine:
             except (StaleLease, Unavailable):
                 log.warning("run_lost", run=run.id, kind=run.kind)
             finally:
+                wake(run.id)
                 await cancelled(heart)
 
     async def _beat(self, hold: Hold) -> str:

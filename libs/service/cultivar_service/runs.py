@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +27,8 @@ PENDING, RUNNING, WAITING = "PENDING", "RUNNING", "WAITING"
 SUCCEEDED, FAILED, CANCELLING, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLING", "CANCELLED"
 FINAL = (SUCCEEDED, FAILED, CANCELLED)
 WATCH_SECONDS = 0.2
+# Those of this process that watch a run, by its id: they hear at once of what this process did with it.
+_WATCHING: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 # Keys of a cursor that are the engine's: since when and how often it waits for somebody, and that a person retried it.
 AWAY, RETRIED = "away", "retried"
 
@@ -72,6 +76,24 @@ def digest_of(value: Any) -> str:
 def digest_of_request(request: Message) -> str:
     """Returns the digest of a request as it was sent."""
     return digest_of(request.SerializeToString(deterministic=True).hex())
+
+
+def wake(run_id: str) -> None:
+    """Lets those of this process who watch a run look at it at once."""
+    for changed in _WATCHING.get(run_id, ()):
+        changed.set()
+
+
+@contextmanager
+def _watching(run_id: str) -> Iterator[asyncio.Event]:
+    changed = asyncio.Event()
+    _WATCHING[run_id].add(changed)
+    try:
+        yield changed
+    finally:
+        _WATCHING[run_id].discard(changed)
+        if not _WATCHING[run_id]:
+            del _WATCHING[run_id]
 
 
 class Runs:
@@ -187,14 +209,19 @@ class Runs:
     async def watch(self, project: str, run_id: str) -> AsyncIterator[Run]:
         """Yields a run now and each time it changes, until its state is final."""
         last: datetime | None = None
-        while True:
-            run = await self.get(project, run_id)
-            if run.update_time != last:
-                last = run.update_time
-                yield run
-            if run.final:
-                return
-            await asyncio.sleep(WATCH_SECONDS)
+        with _watching(run_id) as changed:
+            while True:
+                changed.clear()
+                run = await self.get(project, run_id)
+                if run.update_time != last:
+                    last = run.update_time
+                    yield run
+                if run.final:
+                    return
+                # Another process may hold the run, and says nothing here.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_SECONDS):
+                        await changed.wait()
 
     async def cancel(self, principal: Principal, project: str, run_id: str) -> Run:
         """Asks a run to stop; has no effect on one that ended."""

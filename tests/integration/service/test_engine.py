@@ -126,6 +126,18 @@ async def test_a_drained_run_is_given_back_and_goes_on_elsewhere_where_it_was(da
     assert [step for _, step in work.done] == list(range(STEPS))
 
 
+async def test_whoever_watches_a_run_where_it_is_worked_on_hears_of_its_end_at_once(
+    database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cultivar_service.runs.WATCH_SECONDS", 25.0)
+    only = engine(database, Counting())
+    run = await runs.create(SYSTEM, "default", "", {})
+    only.start()
+    async with asyncio.timeout(5):
+        assert [change async for change in runs.watch("default", run.id)][-1].state == SUCCEEDED
+    await only.drain()
+
+
 async def test_a_stale_token_changes_nothing(database: Database, runs: Runs) -> None:
     run = await runs.create(SYSTEM, "default", "", {})
     take: dict[str, Any] = {"where": sa.true(), "order": tables.run.c.id, "owner": "a", "seconds": 0.05}

@@ -85,7 +85,8 @@ async def test_a_server_that_is_dead_for_seconds_loses_no_call_and_is_hardly_ask
         texts = await asyncio.wait_for(asyncio.gather(*calls), 20)
     assert all(f"code{number}" in text for number, text in enumerate(texts))
     assert 1 <= asked <= 4
-    assert teacher.stats.outcomes["error"] <= 2 * 32
+    # Answers to what was sent before it died come among the first errors, and let more go out.
+    assert teacher.stats.outcomes["error"] <= 4 * 32
 
 
 async def test_a_call_to_a_dead_server_ends_at_its_deadline_and_says_since_when() -> None:

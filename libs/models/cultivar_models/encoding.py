@@ -1,0 +1,14 @@
+"""How a request and a recorded answer are written down."""
+
+import json
+from typing import Any
+
+import orjson
+
+
+def to_json(value: Any, *, sort_keys: bool = False) -> bytes:
+    """Writes a JSON value as UTF-8 without blanks; half a character, which UTF-8 has not, as an escape."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else None)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, sort_keys=sort_keys, separators=(",", ":")).encode()
