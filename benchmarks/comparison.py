@@ -69,6 +69,7 @@ async def measure(comparison: Comparison, repeats: int, say: Callable[[str], Non
                 "cpu_ms": spread([sample.cpu_ms for sample in done]),
                 # Turn by turn, so that what slows the machine for a while slows both.
                 "ratio": spread([mine.rate / sample.rate for mine, sample in zip(ours, done, strict=True)]),
+                "cpu_ratio": spread([sample.cpu_ms / mine.cpu_ms for mine, sample in zip(ours, done, strict=True)]),
             }
             for name, done in samples.items()
         },

@@ -8,15 +8,19 @@ BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
 def render(results: dict[str, Any]) -> str:
-    """Renders the results as Markdown: what each side did, and how our rate compares with it in the same run."""
-    lines = ["| what | side | a second | processor ms each | our rate over it |", "|---|---|---|---|---|"]
+    """Renders the results as Markdown: what each side did, and how we compare with it in the same run."""
+    lines = [
+        "| what | side | a second | processor ms each | our rate over it | its processor time over ours |",
+        "|---|---|---|---|---|---|",
+    ]
     memory = results.get("memory")
     results = {name: result for name, result in results.items() if name != "memory"}
     for name, result in results.items():
         for side, figures in result["sides"].items():
-            ratio = figure(figures["ratio"]) if side != result["ours"] else ""
-            rate = f"{figure(figures['rate'])} {result['unit']}"
-            lines.append(f"| {name} | {side} | {rate} | {figure(figures['cpu_ms'])} | {ratio} |")
+            theirs = side != result["ours"]
+            ratios = [figure(figures[kind]) if theirs and kind in figures else "" for kind in ("ratio", "cpu_ratio")]
+            cells = [name, side, f"{figure(figures['rate'])} {result['unit']}", figure(figures["cpu_ms"]), *ratios]
+            lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     for name, result in results.items():
         machine = result["machine"]
