@@ -265,7 +265,7 @@ async def test_quotas_are_asked_for_and_refilled_and_the_coverage_says_what_they
     start: Start, teacher: FakeTeacher
 ) -> None:
     _, stub, seeds_name = await open_generation(start, teacher)
-    teacher.settings = FakeSettings(empty_rate=0.3)
+    teacher.settings = FakeSettings(empty_rate=0.5)
     params = {"axes": {"tone": ["calm", "angry"]}, "quotas": {"label": {"refund": 30}, "tone": {"calm": 3}}}
     asked = pb.StrategyUse(strategy="rewrite", count=40, refill=True, params=encode_struct(params))
     request = pb.CreateGenerationRunRequest(parent=PARENT, spec=plan(seeds_name, asked))
