@@ -13,7 +13,7 @@ from cultivar_service.engine import MOST_FAILURES, Engine
 from cultivar_service.errors import FailedPrecondition, InvalidArgument, StaleLease, Unavailable
 from cultivar_service.holds import Away, Hold, Settled, Wait
 from cultivar_service.principal import SYSTEM
-from cultivar_service.runs import CANCELLED, FAILED, SUCCEEDED, WAITING, Run, Runs
+from cultivar_service.runs import CANCELLED, FAILED, PENDING, SUCCEEDED, WAITING, Run, Runs
 from google.protobuf.struct_pb2 import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,7 +100,9 @@ async def test_a_database_whose_connections_are_all_in_use_is_one_that_does_not_
 
 
 @pytest.mark.parametrize("moments", range(6))
-async def test_an_engine_ends_at_whatever_moment_after_a_nudge_it_is_drained(database: Database, moments: int) -> None:
+async def test_an_engine_ends_at_whatever_moment_after_a_nudge_it_is_drained_and_takes_no_more(
+    database: Database, runs: Runs, moments: int
+) -> None:
     idle = engine(database, Counting())
     idle.start()
     await asyncio.sleep(0.2)
@@ -109,6 +111,10 @@ async def test_an_engine_ends_at_whatever_moment_after_a_nudge_it_is_drained(dat
         await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await idle.drain()
+    made = await runs.create(SYSTEM, "default", "", {})
+    idle.nudge()
+    await asyncio.sleep(0.1)
+    assert (await runs.get("default", made.id)).state == PENDING
 
 
 async def test_a_drained_run_is_given_back_and_goes_on_elsewhere_where_it_was(database: Database, runs: Runs) -> None:
