@@ -274,8 +274,10 @@ class Calls:
 
 def limited(config: StrategyConfig, most: int) -> StrategyConfig:
     """Returns the parameters of a call that asks for fewer candidates than the others."""
-    asked = "per_call" in type(config).model_fields and config.per_call  # type: ignore[attr-defined]
-    return config.model_copy(update={"per_call": most}) if asked and most < asked else config
+    # Asked of the class: a model takes long to say that it has no such field.
+    if "per_call" not in type(config).model_fields or most >= config.per_call:  # type: ignore[attr-defined]
+        return config
+    return config.model_copy(update={"per_call": most})
 
 
 def unchanged(prompts: Sequence[Prompt], spec: RunSpec) -> Sequence[Prompt]:
