@@ -44,7 +44,7 @@ class TeacherSpec(BaseModel):
 
     url: str = ""
     model: str = Field(LOCAL_MODEL, min_length=1, max_length=200)
-    credential: str = Field("", pattern=r"^$|^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$")
+    credential: str = ""
     temperature: float = Field(0.8, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(512, ge=1, le=32768)
@@ -67,6 +67,13 @@ class TeacherSpec(BaseModel):
         if url:
             Endpoint(url, "m")
         return url
+
+    @field_validator("credential")
+    @classmethod
+    def _is_no_key(cls, credential: str) -> str:
+        if credential and not REFERENCE.fullmatch(credential):
+            raise ValueError("a key is not stored: say where it is read, as env:NAME or file:/PATH")
+        return credential
 
     @field_validator("headers")
     @classmethod

@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cultivar.cli.augment import follow_run
 from cultivar.example.v1 import example_pb2
 from cultivar.generation.v1 import generation_pb2 as pb
 from cultivar.generation.v1 import generation_pb2_grpc
+from cultivar.run.v1 import run_pb2
 from cultivar_models.fake import FakeSettings, FakeTeacher
 from cultivar_service.serving import Host
+from rich.console import Console
 
 from tests.conftest import Start
 from tests.integration.campaigns.loop import PARENT, rows
@@ -60,6 +64,34 @@ async def test_a_run_stops_at_its_budget_and_a_retry_raises_it(
     assert told.exit_code == 0 and "of 300 are in" in told.output and "stopped early" not in told.output, told.output
     unknown = await terminal("augment", str(seeds), *words, "--recipe", "nothing", "--refill")
     assert unknown.exit_code == 1 and "nothing" in unknown.output
+
+
+async def test_ctrl_c_cancels_the_run_so_that_nothing_more_is_paid_for_and_a_retry_goes_on(
+    start: Start, teacher: FakeTeacher, tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await open_host(start, teacher, terminal)
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out.jsonl"
+    seeds.write_bytes(rows("seeds"))
+    teacher.settings = FakeSettings(latency_s=0.2)
+
+    def interrupted(console: Console, label: str, changes: Iterator[Any]) -> Any:
+        if label != "generate":
+            return follow_run(console, label, changes)
+        next(changes)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cultivar.cli.augment.follow_run", interrupted)
+        told = await terminal("augment", str(seeds), "--strategy", "rewrite", "-n", "300", "-o", str(out))
+    run = await newest(host)
+    again = f"augment --retry {run.name.rpartition('/')[2]}"
+    assert told.exit_code == 130 and again in told.output, told.output
+    watch = pb.WatchGenerationRunRequest(name=run.name)
+    ended = [each async for each in stub_of(host).WatchGenerationRun(watch)][-1]
+    assert ended.run.state == run_pb2.RUN_STATE_CANCELLED and not out.exists()
+    teacher.settings = FakeSettings()
+    told = await terminal(*again.split(), "-o", str(out))
+    assert told.exit_code == 0 and "of 300 are in" in told.output, told.output
 
 
 async def test_the_end_tells_what_failed_what_is_short_what_was_rejected_and_the_cost(

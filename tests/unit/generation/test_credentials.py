@@ -89,3 +89,9 @@ def test_headers_name_their_keys_and_nothing_else_as_credentials() -> None:
     headers = {"api-key": "env:LARGE_API_KEY", "x-team": "support"}
     spec = TeacherSpec(url="https://example.com/v1", model="m", credential="file:/keys/a", headers=headers)
     assert spec.credentials == ["file:/keys/a", "env:LARGE_API_KEY"]
+
+
+@pytest.mark.parametrize("key", ["sk-a-key-itself", "env:", "file:", "env:NOT A NAME"])
+def test_a_key_itself_is_refused_and_said_where_to_put_it(key: str) -> None:
+    with pytest.raises(ValidationError, match="a key is not stored: say where it is read, as env:NAME or file:/PATH"):
+        TeacherSpec(url="https://example.com/v1", model="m", credential=key)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cultivar.cli import augment_options as options
 from cultivar.cli.augment_end import show_end
-from cultivar.cli.calling import Project, connected, failed
+from cultivar.cli.calling import INTERRUPTED, Project, connected, failed
 from cultivar.cli.dataset import Licences
 from cultivar.cli.finding import record_outcomes
 from cultivar.cli.seed_task import LabelsOption, TaskOption, kind_said, task_of
@@ -198,12 +198,18 @@ def go_on(
 def follow_generation(
     client: Client, console: Console, run: generation_pb2.GenerationRun
 ) -> generation_pb2.GenerationRun:
-    """Follows a generation run to its end; what ends it early says how to go on with it."""
+    """Follows a generation run to its end; what ends it early says how to go on with it. Ctrl-C cancels it."""
     watch = generation_pb2.WatchGenerationRunRequest(name=run.name)
     changes = steadily(lambda: client.generation.WatchGenerationRun(watch))
-    done: generation_pb2.GenerationRun = follow_run(console, "generate", changes)
+    again = f"`cultivar augment --retry {run.name.rpartition('/')[2]}` goes on with what it has made"
+    try:
+        done: generation_pb2.GenerationRun = follow_run(console, "generate", changes)
+    except KeyboardInterrupt as error:
+        # It would go on without anybody, and be paid for.
+        client.generation.CancelGenerationRun(generation_pb2.CancelGenerationRunRequest(name=run.name))
+        typer.echo(f"\nThe run is cancelled; {again}.", err=True)
+        raise typer.Exit(INTERRUPTED) from error
     if done.run.state != run_pb2.RUN_STATE_SUCCEEDED:
-        again = f"`cultivar augment --retry {run.name.rpartition('/')[2]}` goes on with what it has made"
         raise RunFailed(f"{done.run.error.message or 'the run was cancelled'}; {again}")
     return done
 

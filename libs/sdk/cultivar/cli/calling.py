@@ -11,6 +11,7 @@ from cultivar.client import Client, RunFailed
 from cultivar.errors import NotConnected, explain
 from cultivar.files import TransferFailed
 
+INTERRUPTED = 130
 Project = Annotated[str, typer.Option(envvar="CULTIVAR_PROJECT", help="The project.")]
 
 

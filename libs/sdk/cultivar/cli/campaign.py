@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cultivar.campaigns.v1 import campaigns_pb2 as pb
-from cultivar.cli.calling import Project, connected, failed
+from cultivar.cli.calling import INTERRUPTED, Project, connected, failed
 from cultivar.cli.campaign_file import FileWrong, as_struct, local_files, read_campaign, send_files
 from cultivar.cli.tracing import show_trace
 from cultivar.cli.watching import follow_campaign, state_of, steadily
@@ -19,7 +19,6 @@ from cultivar.datasets.v1 import datasets_pb2
 from cultivar.run.v1 import run_pb2
 
 PAGE = 100
-INTERRUPTED = 130
 app = typer.Typer(help="Campaigns: the whole loop for one goal, out of one file.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The campaign, such as support-1.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the report.")]
