@@ -9,12 +9,11 @@ from typing import Any, Self
 from cultivar_models import readiness
 from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
 from cultivar_models.errors import ModelError, ModelRejected
-from cultivar_models.pace import Pace
+from cultivar_models.line import Line
 from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
 from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
 from cultivar_models.retry import RetryPolicy
 from cultivar_models.scoring import Batch, Pair, batches
-from cultivar_models.slots import Slots
 from cultivar_models.transport import Transport
 
 MOST_TEXTS = 64
@@ -25,7 +24,7 @@ class ModelClient:
     """Asks one model of an OpenAI-compatible server; an async context manager, for one event loop.
 
     concurrency: requests under way at once, at most; a call that waits to be tried again holds none of them.
-    requests_per_minute: how many are sent in a minute, evenly, at most; 0 is no bound.
+    line: has that and how many are sent in a minute, in place of concurrency; other clients may stand in it too.
     timeout_s: seconds for one try. retries, deadline_s: tries after the first, and seconds for all together.
     policy: gives all of that and the pauses, in place of retries and deadline_s.
     recorder: asked before each call, and given each answer. With one, calls that are alike in request and `call` id
@@ -42,7 +41,7 @@ class ModelClient:
         endpoint: Endpoint,
         *,
         concurrency: int = 64,
-        requests_per_minute: float = 0.0,
+        line: Line | None = None,
         timeout_s: float = 120.0,
         retries: int = 8,
         deadline_s: float = 600.0,
@@ -51,10 +50,10 @@ class ModelClient:
         guard: Callable[[], None] | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.slots = Slots(concurrency)
+        line = line or Line(concurrency)
+        self.slots = line.slots
         self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
-        pace = Pace(requests_per_minute)
-        self._transport = Transport(endpoint, self.slots, self._policy, timeout_s, guard, pace)
+        self._transport = Transport(endpoint, line, self._policy, timeout_s, guard)
         self._recorder = recorder
         self._turns = Turns()
         self._recorded = TokenUsage()
@@ -176,7 +175,8 @@ class ModelClient:
         if self._recorder is None:
             return await self._sent(path, body, read, more, asked)
         key = call_key(path, body, call)
-        async with self._turns.of(key):
+        await self._turns.take(key)
+        try:
             record = await self._recorder.get(key)
             if record is not None:
                 value, usage = from_record(record)
@@ -185,6 +185,8 @@ class ModelClient:
             value, usage = await self._sent(path, body, read, more, asked)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
+        finally:
+            self._turns.give_back(key)
 
     async def _sent(
         self,

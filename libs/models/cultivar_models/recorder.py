@@ -2,12 +2,11 @@
 
 import asyncio
 import hashlib
-import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from cultivar_models.encoding import to_json
+from cultivar_models.encoding import from_json, to_json
 from cultivar_models.endpoint import TokenUsage
 
 _FORM = "cultivar/answer/2"
@@ -55,33 +54,38 @@ def to_record(value: Any, usage: TokenUsage) -> bytes:
 
 def from_record(record: bytes) -> tuple[Any, TokenUsage]:
     """Reads what `to_record` wrote; the usage says that the answer came from the recorder."""
-    value, prompt_tokens, completion_tokens = json.loads(record)
+    value, prompt_tokens, completion_tokens = from_json(record)
     return value, TokenUsage(prompt_tokens, completion_tokens, cached_calls=1)
-
-
-class _Turn:
-    __slots__ = ("lock", "users")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
 
 
 class Turns:
     """Lets calls of one key go one after the other, so that the second finds the first one's answer recorded."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, _Turn] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    @asynccontextmanager
-    async def of(self, key: str) -> AsyncIterator[None]:
+    async def take(self, key: str) -> None:
         """Waits until no other call holds the key."""
-        turn = self._turns.setdefault(key, _Turn())
-        turn.users += 1
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._waiting[key] = deque()
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
         try:
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[key]
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.give_back(key)
+            raise
+
+    def give_back(self, key: str) -> None:
+        """Lets the next call of the key go."""
+        waiting = self._waiting[key]
+        while waiting:
+            turn = waiting.popleft()
+            # One that was cancelled stays in line until here.
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._waiting[key]

@@ -1,7 +1,6 @@
 """Sends requests to one server: a bounded number at once, and again when that may help."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from yarl import URL
 
 from cultivar_models.circuit import Circuit
 from cultivar_models.dialect import Dialect, of_schema
-from cultivar_models.encoding import to_json
+from cultivar_models.encoding import from_json, to_json
 from cultivar_models.endpoint import Endpoint, TokenUsage
 from cultivar_models.errors import ModelAnswerInvalid, ModelRejected, ModelUnavailable, rejected
-from cultivar_models.pace import Pace
+from cultivar_models.line import Line
 from cultivar_models.reading import BadAnswer, read_usage
 from cultivar_models.retry import RetryPolicy, retry_after_of
-from cultivar_models.slots import Slots
 
 T = TypeVar("T")
 Body = Callable[[], Mapping[str, Any]]
@@ -96,16 +94,15 @@ class Transport:
     def __init__(
         self,
         endpoint: Endpoint,
-        slots: Slots,
+        line: Line,
         policy: RetryPolicy,
         timeout_s: float,
         guard: Callable[[], None] | None = None,
-        pace: Pace | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._pace = pace or Pace()
         self.dialect = Dialect(endpoint.fields)
-        self._slots = slots
+        self._slots = line.slots
+        self._pace = line.pace
         self._policy = policy
         self._circuit = Circuit(policy.deadline_s)
         self._last_reason = ""
@@ -180,7 +177,7 @@ class Transport:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         async with self._open().get(self._url(path), timeout=timeout, allow_redirects=False) as response:
             try:
-                return response.status, json.loads(await _bounded(response))
+                return response.status, from_json(await _bounded(response))
             except (ValueError, BadAnswer):
                 return response.status, None
 
@@ -251,7 +248,7 @@ class Transport:
         self, answer: bytes, read: Callable[[dict[str, Any]], T], tries: _Tries
     ) -> tuple[T, TokenUsage] | _Failure:
         try:
-            body = json.loads(answer)
+            body = from_json(answer)
             if not isinstance(body, dict):
                 raise BadAnswer("its answer is not a JSON object")
             status = _error_within(body)
@@ -355,7 +352,7 @@ def _error_within(body: Mapping[str, Any]) -> int:
 def _error_code(body: bytes) -> str:
     """Returns the short code of an error answer, when it is one word."""
     try:
-        error = json.loads(body)["error"]
+        error = from_json(body)["error"]
         code = error.get("code") or error.get("type")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""

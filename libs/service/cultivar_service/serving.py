@@ -29,7 +29,7 @@ from cultivar_service.tls import server_credentials
 READY_SECONDS = 5.0
 TOLD_SECONDS = 0.3
 END_SECONDS = 0.5
-YOUNG_OBJECTS = 10_000
+YOUNG_OBJECTS = 50_000
 OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 8 << 20),

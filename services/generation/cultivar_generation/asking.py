@@ -10,6 +10,7 @@ from typing import Any
 
 from cultivar_models import (
     Answer,
+    Lines,
     ModelClient,
     ModelError,
     ModelRejected,
@@ -147,12 +148,13 @@ async def opened(
     *,
     retries: int = 8,
     times: int = TIMES,
+    lines: Lines | None = None,
 ) -> AsyncIterator[dict[str, Asked]]:
     """Opens a client of each teacher, by name; what it takes is that of `TeacherSpec.client`."""
     async with AsyncExitStack() as stack:
         asked = {}
         for name, spec in teachers.items():
-            client = await spec.client(models, recorder, guard, retries=retries, times=times)
+            client = await spec.client(models, recorder, guard, retries=retries, times=times, lines=lines)
             meter(client, name)
             await stack.enter_async_context(client)
             questions = await stack.enter_async_context(await spec.client(models, guard=guard, retries=2, times=1))

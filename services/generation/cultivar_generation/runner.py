@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from cultivar_artifacts import ArtifactStore, File, load_manifest
+from cultivar_models import Lines
 from cultivar_records import Example, TaskKind, to_table
 from cultivar_service.answers import Answers
 from cultivar_service.artifacts import Output, read_examples
@@ -180,6 +181,7 @@ class GenerationWork:
         self._store = store
         self._models = models
         self._sifting = sifting
+        self._lines = Lines()
 
     async def advance(self, hold: Hold) -> None:
         """Makes every call that the cursor has not passed, unless the budget ends before."""
@@ -195,7 +197,7 @@ class GenerationWork:
         if hold.cursor.get(RETRIED):
             await take_back(self._store, hold, CALLS, calls)
         await hold.report(stage="waking the teacher", total=len(calls), unit="calls", now=True)
-        async with opened(teachers, self._models, answers, purse.guard) as asked:
+        async with opened(teachers, self._models, answers, purse.guard, lines=self._lines) as asked:
             await wait_for_one(asked, READY_SECONDS)
             teaching = Teaching(hold.run.id, spec, asked, calls)
             counts = hold.progress.get("counts", {})

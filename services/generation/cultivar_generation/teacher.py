@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from cultivar_models import Endpoint, ModelClient, Recorder, TokenUsage
+from cultivar_models import Endpoint, Line, Lines, ModelClient, Recorder, TokenUsage
 from cultivar_service.errors import FailedPrecondition
 from cultivar_service.parts import Models
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -117,16 +117,19 @@ class TeacherSpec(BaseModel):
         *,
         retries: int = 8,
         times: int = TIMES,
+        lines: Lines | None = None,
     ) -> ModelClient:
         """Returns a client of the model; raises FailedPrecondition where its key or its CA cannot be read.
 
-        times: how many times the seconds of one try all tries of a call together may take.
+        times: how many times the seconds of one try all tries of a call together may take. lines: where it stands in
+        line with others who call the model; without them it does not wait for anybody.
         """
         try:
+            endpoint = await self.endpoint(models)
+            bounds = self.concurrency, self.requests_per_minute
             return ModelClient(
-                await self.endpoint(models),
-                concurrency=self.concurrency,
-                requests_per_minute=self.requests_per_minute,
+                endpoint,
+                line=lines.to(endpoint, *bounds) if lines else Line(*bounds),
                 timeout_s=self.timeout_seconds,
                 deadline_s=times * self.timeout_seconds,
                 retries=retries,

@@ -116,6 +116,18 @@ async def test_a_request_sent_again_after_its_prompt_and_its_teacher_changed_mak
     assert again.name == first.name and again.spec == first.spec and made.version == 3
 
 
+async def test_runs_at_the_same_time_together_have_no_more_calls_under_way_than_their_teacher_may(
+    start: Start, teacher: FakeTeacher
+) -> None:
+    _, stub, seeds_name = await open_generation(start, teacher)
+    teacher.settings = FakeSettings(latency_s=0.02)
+    asked = spec(seeds_name, pb.StrategyUse(strategy="rewrite", count=100))
+    runs = [await stub.CreateGenerationRun(pb.CreateGenerationRunRequest(parent=PARENT, spec=asked)) for _ in range(3)]
+    ended = await asyncio.gather(*(finish(stub, run) for run in runs))
+    assert [run.run.progress.counts["answered"] for run in ended] == [100, 100, 100]
+    assert teacher.stats.peak_in_flight == 8
+
+
 async def test_a_cancelled_run_keeps_what_it_committed_and_stops_within_five_seconds(
     start: Start, teacher: FakeTeacher
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from cultivar_models import (
     Endpoint,
+    Line,
     MemoryRecorder,
     ModelAnswerInvalid,
     ModelClient,
@@ -215,7 +216,7 @@ async def test_a_quota_of_a_minute_is_waited_for_longer_than_a_failing_server() 
 
 
 async def test_no_more_requests_a_minute_are_sent_than_allowed() -> None:
-    async with FakeTeacher() as teacher, client_of(teacher, requests_per_minute=1200) as client:
+    async with FakeTeacher() as teacher, client_of(teacher, line=Line(64, requests_per_minute=1200)) as client:
         began = time.monotonic()
         await asyncio.gather(*(client.complete(f"hello {number}", SAMPLING) for number in range(11)))
         assert time.monotonic() - began >= 0.5

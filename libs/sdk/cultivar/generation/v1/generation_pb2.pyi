@@ -1447,7 +1447,7 @@ class Teacher(_message.Message):
     max_tokens: _builtins.int
     """The most tokens of an answer."""
     concurrency: _builtins.int
-    """Calls in flight at most."""
+    """Calls in flight at most, of all runs together that one replica of the service works on."""
     prompt_price: _builtins.float
     """The price of 1,000 tokens sent to it, in any currency, the same for all teachers of a project."""
     completion_price: _builtins.float
@@ -1465,7 +1465,7 @@ class Teacher(_message.Message):
     structured_output: Global___StructuredOutput.ValueType
     """Whether it is asked to answer in the JSON of a schema, where a strategy has one and the prompt is a chat's."""
     requests_per_minute: _builtins.float
-    """How many requests it is sent in a minute, evenly, at most; 0 for no bound."""
+    """How many requests all runs of one replica together send it in a minute, evenly, at most; 0 for no bound."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
