@@ -64,7 +64,7 @@ class Attempt:
     @property
     def idle_soon(self) -> bool:
         """Whether the teacher will soon have nothing to do; calls that wait to be tried again do not count."""
-        return self.open - self.teaching.pausing < RANGE_CALLS + 2 * self.teaching.concurrency
+        return self.open - self.teaching.pausing < 2 * self.teaching.concurrency
 
     async def hungry_or(self, task: asyncio.Task[None]) -> None:
         """Waits until the teacher will soon be idle, or a task has ended."""
