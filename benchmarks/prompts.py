@@ -38,18 +38,19 @@ def main() -> None:
     """Runs every shipped prompt and writes the page."""
     parser = argparse.ArgumentParser(description="Measures the shipped prompts and writes docs/prompts.md.")
     parser.add_argument("--teacher", default="local", help="the teacher, as it was registered")
-    parser.add_argument("--prompt", help="one prompt alone, whose section is put in place of that of before")
+    parser.add_argument("--prompt", help="one prompt alone, such as code@1, and those that the page has not")
     options = parser.parse_args()
     with Client() as client:
         seeds = {name: imported(client, name) for name in ("label", "instruction", "entities", "code", "passages")}
         teacher = client.generation.GetTeacher(pb.GetTeacherRequest(name=client.name("teachers", options.teacher)))
         prompts = client.generation.ListPrompts(pb.ListPromptsRequest(parent=client.parent)).prompts
-        sections = written() if options.prompt else {}
+        before = written() if options.prompt else {}
+        sections = []
         for prompt in prompts:
             name = prompt.name.rpartition("/")[2]
-            if options.prompt in (None, name):
-                sections[name] = section(client, prompt, seeds[seeds_of(prompt)], teacher)
-    PAGE.write_text(head(teacher) + "\n".join(sections.values()))
+            kept = before.get(name) if name != options.prompt else None
+            sections.append(kept or section(client, prompt, seeds[seeds_of(prompt)], teacher))
+    PAGE.write_text(head(teacher) + "\n".join(sections))
 
 
 def written() -> dict[str, str]:

@@ -39,7 +39,7 @@ async def test_a_prompt_is_made_amended_compared_and_reported_by_commands(
     report = (await terminal("prompt", "report", "warm")).output
     assert "warm@2" in report and "6" in report
     listed = (await terminal("prompt", "list")).output
-    assert "translate@1" in listed and "warm@2" in listed
+    assert "translate@2" in listed and "warm@2" in listed
 
 
 async def test_a_wrong_prompt_is_said_in_one_sentence(

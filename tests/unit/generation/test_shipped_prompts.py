@@ -1,6 +1,6 @@
 """Shipped versions of prompts stay as they are: runs that go on name them, and candidates too."""
 
-from cultivar_generation.prompts import shipped
+from cultivar_generation.prompts import render, shipped
 
 PINNED = {
     "answer-briefly@1": "c6f44b13e21fb61c",
@@ -33,6 +33,7 @@ PINNED = {
     "style-answer@2": "9c70e3dc100c1a0c",
     "style@1": "16874ec09add2af0",
     "translate@1": "f9534f41bc2b9850",
+    "translate@2": "c647c13cec56462a",
 }
 """The first 16 hexadecimals of the digest of each shipped version."""
 
@@ -42,3 +43,12 @@ def test_a_shipped_version_is_never_changed_but_a_new_one_written_beside_it() ->
     changed = sorted(name for name, digest in PINNED.items() if found.get(name) != digest)
     assert not changed, f"write the next version, NAME@N.yaml, and put these back as they were: {changed}"
     assert found.keys() == PINNED.keys(), "pin the new version here"
+
+
+def test_seeds_of_any_language_are_translated_from_it_and_put_back_into_it() -> None:
+    newest = shipped()["translate"][max(shipped()["translate"])]
+    axes = {"language": "Finnish", "source_language": "German"}
+    assert newest.params["axes"]["source_language"] == ["English"]
+    assert "from German into Finnish" in newest.render({"text": "Wo ist mein Geld?", "axes": axes})
+    back = render(newest.params["check"]["template"], {"draft": "Missä rahani on?", "axes": axes})
+    assert "from Finnish into German" in back
