@@ -5,13 +5,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from cultivar_models import readiness
 from cultivar_models.endpoint import Answer, Endpoint, Sampling, Score, TokenUsage
 from cultivar_models.errors import ModelError, ModelRejected
 from cultivar_models.line import Line
 from cultivar_models.reading import read_chat, read_completion, read_embeddings, read_scores
-from cultivar_models.recorder import Recorder, Turns, call_key, from_record, to_record
+from cultivar_models.recorder import Recorder, call_key, from_record, to_record
 from cultivar_models.retry import RetryPolicy
 from cultivar_models.scoring import Batch, Pair, batches
 from cultivar_models.transport import Transport
@@ -55,7 +56,8 @@ class ModelClient:
         self._policy = policy or RetryPolicy(retries=retries, deadline_s=deadline_s)
         self._transport = Transport(endpoint, line, self._policy, timeout_s, guard)
         self._recorder = recorder
-        self._turns = Turns()
+        # Those that a call holds or waits for: of calls alike the second finds the first one's answer recorded.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._recorded = TokenUsage()
         self._guessed = TokenUsage()
         self.told: Callable[[str, TokenUsage, float], None] | None = None
@@ -175,8 +177,8 @@ class ModelClient:
         if self._recorder is None:
             return await self._sent(path, body, read, more, asked)
         key = call_key(path, body, call)
-        await self._turns.take(key)
-        try:
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        async with turn:
             record = await self._recorder.get(key)
             if record is not None:
                 value, usage = from_record(record)
@@ -185,8 +187,6 @@ class ModelClient:
             value, usage = await self._sent(path, body, read, more, asked)
             await self._recorder.put(key, to_record(value, usage))
             return value, usage
-        finally:
-            self._turns.give_back(key)
 
     async def _sent(
         self,

@@ -1,8 +1,6 @@
 """Recorded answers: what was paid for once is never paid for again."""
 
-import asyncio
 import hashlib
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -56,36 +54,3 @@ def from_record(record: bytes) -> tuple[Any, TokenUsage]:
     """Reads what `to_record` wrote; the usage says that the answer came from the recorder."""
     value, prompt_tokens, completion_tokens = from_json(record)
     return value, TokenUsage(prompt_tokens, completion_tokens, cached_calls=1)
-
-
-class Turns:
-    """Lets calls of one key go one after the other, so that the second finds the first one's answer recorded."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-
-    async def take(self, key: str) -> None:
-        """Waits until no other call holds the key."""
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            self._waiting[key] = deque()
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():
-                self.give_back(key)
-            raise
-
-    def give_back(self, key: str) -> None:
-        """Lets the next call of the key go."""
-        waiting = self._waiting[key]
-        while waiting:
-            turn = waiting.popleft()
-            # One that was cancelled stays in line until here.
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._waiting[key]

@@ -177,7 +177,8 @@ async def until_signal() -> None:
     # A full collection walks over all that was imported and stops every call for 0.2 seconds meanwhile.
     gc.collect()
     gc.freeze()
-    # Rows live for seconds: to look through the youngest objects at every 700 of them takes a tenth of all time.
+    # Rows live for seconds: to look through the youngest objects at every 700 of them takes a tenth of all time. At
+    # 50,000 it takes a fortieth, and one look 50 ms.
     gc.set_threshold(YOUNG_OBJECTS)
     try:
         await stop.wait()

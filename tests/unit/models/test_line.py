@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cultivar_models import Endpoint, Lines, ModelClient, Sampling
 from cultivar_models.fake import FakeTeacher
+from cultivar_models.slots import Slots
 
 HERE = Endpoint("http://here/v1", "one", api_key="a")
 SAMPLING = Sampling(max_tokens=8)
@@ -15,6 +16,16 @@ SAMPLING = Sampling(max_tokens=8)
 
 async def ask(client: ModelClient, calls: int) -> None:
     await asyncio.gather(*(client.complete(f"hello {number}", SAMPLING) for number in range(calls)))
+
+
+async def fill(slots: Slots, rounds: int) -> None:
+    """Fills all slots again and again; each request is answered in the same time."""
+    for _ in range(rounds):
+        epochs = [await slots.take() for _ in range(slots.limit)]
+        for epoch in epochs:
+            slots.served(epoch, 0.05)
+        for _ in epochs:
+            slots.give_back()
 
 
 async def test_two_clients_of_one_line_have_no_more_requests_under_way_than_one_may() -> None:
@@ -28,26 +39,31 @@ async def test_two_clients_of_one_line_have_no_more_requests_under_way_than_one_
 
 async def test_who_comes_later_begins_with_what_others_learned() -> None:
     lines = Lines()
-    async with FakeTeacher(latency_s=0.01) as teacher:
-        endpoint = Endpoint(teacher.url, "fake-teacher")
-        for first, learned in ((16, 64), (64, 64)):
-            async with ModelClient(endpoint, line=lines.to(endpoint, 64)) as client:
-                assert client.slots.limit == first
-                await ask(client, 400)
-                assert client.slots.limit == learned
+    await fill(lines.to(HERE, 64).slots, rounds=3)
+    assert lines.to(HERE, 64).slots.limit == 64
 
 
-async def test_a_limit_that_had_fallen_rises_again_for_whoever_finds_the_line_empty() -> None:
+async def test_a_limit_that_had_fallen_doubles_again_for_whoever_finds_the_line_empty() -> None:
     lines = Lines()
-    async with FakeTeacher(latency_s=0.01) as teacher:
-        endpoint = Endpoint(teacher.url, "fake-teacher")
-        fallen = lines.to(endpoint, 64).slots
-        while fallen.limit > 1:
-            fallen.refused(await fallen.take())
-            fallen.give_back()
-        async with ModelClient(endpoint, line=lines.to(endpoint, 64)) as client:
-            await ask(client, 400)
-            assert client.slots.limit == 64
+    slots = lines.to(HERE, 64).slots
+    while slots.limit > 1:
+        slots.refused(await slots.take())
+        slots.give_back()
+    await fill(lines.to(HERE, 64).slots, rounds=6)
+    assert slots.limit == 64
+
+
+async def test_who_comes_while_others_call_does_not_let_their_limit_rise() -> None:
+    lines = Lines()
+    slots = lines.to(HERE, 64).slots
+    while slots.limit > 1:
+        slots.refused(await slots.take())
+        slots.give_back()
+    await slots.take()
+    lines.to(HERE, 64)
+    slots.give_back()
+    await fill(slots, rounds=6)
+    assert slots.limit == 1
 
 
 @pytest.mark.parametrize(

@@ -1465,7 +1465,9 @@ class Teacher(_message.Message):
     structured_output: Global___StructuredOutput.ValueType
     """Whether it is asked to answer in the JSON of a schema, where a strategy has one and the prompt is a chat's."""
     requests_per_minute: _builtins.float
-    """How many requests all runs of one replica together send it in a minute, evenly, at most; 0 for no bound."""
+    """How many requests the calls of all runs of one replica together send it in a minute, evenly, at most; 0 for no bound.
+    Probes, previews and the questions whether it still answers come on top.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered or last changed."""
