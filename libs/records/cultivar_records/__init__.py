@@ -35,6 +35,7 @@ from cultivar_records.tables import (
 )
 from cultivar_records.tasks import NO_ENTITIES, TaskKind, TaskSpec, answer_text, entities_answer, prompt_text
 from cultivar_records.verdicts import Verdict
+from cultivar_records.wrong import first_wrong
 
 __all__ = [
     "EXAMPLE_SCHEMA",
@@ -63,6 +64,7 @@ __all__ = [
     "entities_answer",
     "example_id",
     "file_digest",
+    "first_wrong",
     "from_table",
     "from_verdict_table",
     "holds_examples",

@@ -2,6 +2,7 @@
 
 from cultivar_artifacts import ArtifactMissing, CorruptArtifact, StoreFull, StoreUnavailable
 from cultivar_models import ModelAnswerInvalid, ModelRejected, ModelUnavailable
+from cultivar_records import first_wrong
 from psycopg import DataError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
@@ -44,6 +45,6 @@ def translate(error: Exception) -> CultivarError:
 
 def invalid(error: ValidationError, prefix: str = "") -> InvalidArgument:
     """Returns what pydantic found wrong first, with the path of the field."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
-    return InvalidArgument(f"{path}: {first['msg']}" if path else str(first["msg"]), field=path)
+    where, reason = first_wrong(error)
+    path = ".".join(part for part in (prefix, where) if part)
+    return InvalidArgument(f"{path}: {reason}" if path else reason, field=path)

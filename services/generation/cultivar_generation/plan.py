@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from cultivar_models import Sampling
-from cultivar_records import Example, Provenance, TaskSpec, example_id, inherited
+from cultivar_records import Example, Provenance, TaskSpec, example_id, first_wrong, inherited
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cultivar_generation.budget import Budget
@@ -361,4 +361,4 @@ def candidate(
             ),
         )
     except ValidationError as error:
-        raise ValueError(error.errors(include_input=False, include_url=False)[0]["msg"]) from error
+        raise ValueError(first_wrong(error)[1]) from error

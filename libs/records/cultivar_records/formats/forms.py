@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from cultivar_records.examples import Example, Message, Provenance, Span, example_id
 from cultivar_records.formats.problems import RowProblem
 from cultivar_records.tasks import TaskKind, entities_answer
+from cultivar_records.wrong import first_wrong
 
 ALIASES: Final[Mapping[str, str]] = {
     "category": "label",
@@ -237,7 +238,5 @@ def _check_turns(turns: _Turns, unanswered: bool = False) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+    where, reason = first_wrong(error)
     return f"{where}: {reason}" if where else reason
